@@ -1,0 +1,113 @@
+package contract
+
+import "time"
+
+// The steps of a flow. Each names the role that runs it; the key that makes a second run harmless stands at the
+// implementation.
+var (
+	ResolveAccount  = Activity[ResolveAccountInput, ResolveAccountResult]{"account.Resolve", RoleAccount}
+	RecordInbound   = Activity[NewInbound, Recorded]{"persistence.RecordInbound", RolePersistence}
+	RecordOutbound  = Activity[NewOutbound, Recorded]{"persistence.RecordOutbound", RolePersistence}
+	Finish          = Activity[NewFinish, Finished]{"persistence.Finish", RolePersistence}
+	ParkMessage     = Activity[NewPark, Nothing]{"persistence.Park", RolePersistence}
+	ResolveIdentity = Activity[ResolveIdentityInput, ResolveIdentityResult]{"identity.Resolve", RoleIdentity}
+	Reserve         = Activity[ReserveInput, Nothing]{"billing.Reserve", RoleBilling}
+	Settle          = Activity[SettleInput, SettleResult]{"billing.Settle", RoleBilling}
+	Generate        = Activity[GenerateInput, Draft]{"reply.Generate", RoleReply}
+	Send            = Activity[SendInput, SendResult]{"messaging.Send", RoleMessaging}
+	FetchStatus     = Activity[FetchStatusInput, FetchStatusResult]{"messaging.FetchStatus", RoleMessaging}
+)
+
+// Nothing is the result of a step that has none.
+type Nothing struct{}
+
+// ResolveAccountInput asks whose sender an address of an account is.
+type ResolveAccountInput struct {
+	AccountSid string `json:"account_sid"`
+	Address    string `json:"address"` // our end, as Twilio writes it
+}
+
+// ResolveAccountResult is the owner with the settings that the flow waits by.
+type ResolveAccountResult struct {
+	OwnerID string `json:"owner_id"`
+	Timing  Timing `json:"timing"`
+}
+
+// ResolveIdentityInput asks who is behind an address.
+type ResolveIdentityInput struct {
+	OwnerID     string `json:"owner_id"`
+	Address     string `json:"address"` // their end, as Twilio writes it
+	ProfileName string `json:"profile_name,omitempty"`
+}
+
+// ResolveIdentityResult is the contact.
+type ResolveIdentityResult struct {
+	ContactID string `json:"contact_id"`
+}
+
+// ReserveInput asks for the unit of one reply. Key: WorkflowID.
+type ReserveInput struct {
+	OwnerID    string `json:"owner_id"`
+	WorkflowID string `json:"workflow_id"`
+	MessageID  string `json:"message_id"`
+}
+
+// SettleInput charges what was sent for a message. Key: WorkflowID.
+type SettleInput struct {
+	OwnerID    string `json:"owner_id"`
+	WorkflowID string `json:"workflow_id"`
+	MessageID  string `json:"message_id"`
+}
+
+// SettleResult is what was charged.
+type SettleResult struct {
+	Segments int `json:"segments"`
+}
+
+// GenerateInput asks for a reply to a message. Key: MessageID.
+type GenerateInput struct {
+	OwnerID   string        `json:"owner_id"`
+	MessageID string        `json:"message_id"`
+	Timeout   time.Duration `json:"timeout"` // of one call of the model
+}
+
+// SendInput asks for one part of a message to be sent. Key: AttemptKey: one POST an attempt.
+type SendInput struct {
+	AttemptKey
+	OwnerID        string        `json:"owner_id"`
+	DraftID        string        `json:"draft_id,omitempty"` // empty: the message's own body
+	Anyway         bool          `json:"anyway,omitempty"`   // the deadline does not count
+	PostWithin     time.Duration `json:"post_within"`
+	SendTimeout    time.Duration `json:"send_timeout"`
+	ValidityPeriod time.Duration `json:"validity_period"`
+}
+
+// SendState is how a send ended for good. What may be mended or tried again is an error instead.
+type SendState string
+
+// The ends of a send.
+const (
+	SendAccepted SendState = "accepted" // Twilio has it
+	SendRefused  SendState = "refused"  // Twilio refused it, and would again
+	SendExpired  SendState = "expired"  // the deadline passed before the claim
+	SendClosed   SendState = "closed"   // the message was closed meanwhile
+)
+
+// SendResult is how a send ended.
+type SendResult struct {
+	State     SendState `json:"state"`
+	Status    Status    `json:"status,omitempty"`
+	ErrorCode int       `json:"error_code,omitempty"`
+}
+
+// FetchStatusInput asks Twilio for the status of an accepted attempt. It reads; running it twice is harmless.
+type FetchStatusInput struct {
+	AttemptKey
+	OwnerID string `json:"owner_id"`
+}
+
+// FetchStatusResult is the status of the attempt after asking.
+type FetchStatusResult struct {
+	Status    Status `json:"status"`
+	ErrorCode int    `json:"error_code,omitempty"`
+}

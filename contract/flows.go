@@ -1,0 +1,161 @@
+package contract
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"parley/internal/domain"
+)
+
+// Domain types that travel.
+type (
+	Address     = domain.Address
+	Media       = domain.Media
+	Outcome     = domain.Outcome
+	Received    = domain.Received
+	Status      = domain.Status
+	Timing      = domain.Timing
+	NewInbound  = domain.NewInbound
+	NewOutbound = domain.NewOutbound
+	NewPark     = domain.NewPark
+	NewFinish   = domain.NewFinish
+	Recorded    = domain.Recorded
+	Draft       = domain.Draft
+	Finished    = domain.Finished
+	AttemptKey  = domain.AttemptKey
+)
+
+// The workflows.
+var (
+	InboundMessage  = Workflow[InboundMessageInput, MessageResult]{Name: "InboundMessage"}
+	OutboundMessage = Workflow[OutboundMessageInput, MessageResult]{Name: "OutboundMessage"}
+)
+
+// InboundMessageInput starts the flow of one message that Twilio delivered.
+type InboundMessageInput struct {
+	Received Received `json:"received"`
+}
+
+// OutboundMessageInput starts the flow of one message of ours.
+type OutboundMessageInput struct {
+	OwnerID    string    `json:"owner_id"`
+	AccountSid string    `json:"account_sid"`
+	From       string    `json:"from"` // a sender of the owner, as Twilio writes addresses
+	To         string    `json:"to"`
+	Body       string    `json:"body,omitempty"`
+	Media      []Media   `json:"media,omitempty"`
+	Key        string    `json:"key"` // the caller's idempotency key, unique within the owner
+	StartedAt  time.Time `json:"started_at"`
+}
+
+// MessageResult is how a flow ended.
+type MessageResult struct {
+	MessageID string  `json:"message_id,omitempty"`
+	Outcome   Outcome `json:"outcome"`
+	Status    Status  `json:"status,omitempty"`
+	ErrorCode int     `json:"error_code,omitempty"`
+}
+
+// InboundWorkflowID is the id of the flow of an inbound message: the same message always has the same flow.
+func InboundWorkflowID(accountSid, messageSid string) string {
+	return "inbound:" + accountSid + ":" + messageSid
+}
+
+// OutboundWorkflowID is the id of the flow of a message of ours. The key is hashed: it may hold a phone number, and
+// workflow ids are plain text.
+func OutboundWorkflowID(ownerID, key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return "outbound:" + ownerID + ":" + hex.EncodeToString(sum[:16])
+}
+
+// Search attributes of every flow, all of the type Keyword. They are plain text: never a phone number or a body.
+var (
+	SearchOwner   = temporal.NewSearchAttributeKeyKeyword("ParleyOwner")
+	SearchStage   = temporal.NewSearchAttributeKeyKeyword("ParleyStage")
+	SearchOutcome = temporal.NewSearchAttributeKeyKeyword("ParleyOutcome")
+)
+
+// SearchAttributes returns the names of the search attributes that a namespace needs; all are Keywords.
+func SearchAttributes() []string {
+	return []string{SearchOwner.GetName(), SearchStage.GetName(), SearchOutcome.GetName()}
+}
+
+// Stage says where a flow stands, as a search attribute.
+type Stage string
+
+// The stages of a flow.
+const (
+	StageReceived   Stage = "received"   // not yet known whose message it is
+	StageWorking    Stage = "working"    // being answered, or sent
+	StageDelivering Stage = "delivering" // Twilio has it; the delivery is followed
+	StageParked     Stage = "parked"     // a person must act
+	StageClosed     Stage = "closed"
+)
+
+// Names of what a running flow takes and answers.
+const (
+	// DeliverySignal tells a flow that the delivery status of one of its attempts is final. Payload: Delivery.
+	DeliverySignal = "delivery"
+	// RetryCommand runs the step again that parked the flow. An update, and a signal for batches. Payload: Command.
+	RetryCommand = "retry"
+	// AbandonCommand ends a parked flow. An update, and a signal for batches. Payload: Command.
+	AbandonCommand = "abandon"
+	// StatusQuery asks a flow where it stands. Result: StatusResult.
+	StatusQuery = "status"
+)
+
+// Delivery is the payload of DeliverySignal.
+type Delivery struct {
+	Part      int    `json:"part"`
+	Attempt   int    `json:"attempt"`
+	Status    Status `json:"status"`
+	ErrorCode int    `json:"error_code,omitempty"`
+}
+
+// Command is an operator's word to a parked flow. A command for a park that is over is refused (a signal: dropped).
+type Command struct {
+	Park   string `json:"park,omitempty"`   // the park it is for; required for an unknown send
+	Anyway bool   `json:"anyway,omitempty"` // retry: send even though the deadline has passed
+}
+
+// StatusResult is where a flow stands.
+type StatusResult struct {
+	OwnerID   string       `json:"owner_id,omitempty"`
+	MessageID string       `json:"message_id,omitempty"`
+	Stage     Stage        `json:"stage"`
+	Outcome   Outcome      `json:"outcome,omitempty"`
+	Steps     []StepStatus `json:"steps"`
+	Park      *Park        `json:"park,omitempty"`
+}
+
+// StepStatus is one step of a flow.
+type StepStatus struct {
+	Name  string    `json:"name"` // the activity's name, or "delivery" for the wait for Twilio's status
+	State StepState `json:"state"`
+	Note  string    `json:"note,omitempty"`
+}
+
+// StepState says how far a step is.
+type StepState string
+
+// The states of a step.
+const (
+	StepRunning StepState = "running"
+	StepDone    StepState = "done"
+	StepParked  StepState = "parked"
+	StepEnded   StepState = "ended" // it did not succeed, and is not tried again
+)
+
+// Park is why a flow waits for a person.
+type Park struct {
+	Name    string    `json:"name"` // <run id>/<n>
+	Step    string    `json:"step"`
+	Reason  string    `json:"reason"` // what is wrong
+	Advice  string    `json:"advice"` // what to do about it
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`   // when the flow gives up
+	Unknown bool      `json:"unknown"` // the message may have been sent
+}

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/viper"
+
+	"parley/internal/domain"
+)
+
+// Variable describes one setting of a process.
+type Variable struct {
+	Name     string
+	Meaning  string
+	Default  string
+	Required bool
+	Secret   bool
+}
+
+// group is a part of a process's settings that checks itself. A problem begins with the name of its variable.
+type group interface{ check() []error }
+
+// Load fills a process's struct (*Webhook, *Worker, *Starter, *Simulator) and checks it. It returns a KindConfiguration
+// error that names every problem.
+func Load(into any, getenv func(string) string) error {
+	v := viper.New()
+	if file := getenv("PARLEY_CONFIG"); file != "" {
+		v.SetConfigFile(file)
+		if err := v.ReadInConfig(); err != nil {
+			return domain.Errorf(domain.KindConfiguration, "PARLEY_CONFIG: %w", err)
+		}
+	}
+	var problems []error
+	walk(reflect.ValueOf(into).Elem(), func(variable Variable, field reflect.Value) {
+		v.SetDefault(variable.Name, variable.Default)
+		if value := getenv(variable.Name); value != "" {
+			v.Set(variable.Name, value)
+		}
+		value := strings.TrimSpace(v.GetString(variable.Name))
+		if value == "" && variable.Required {
+			problems = append(problems, fmt.Errorf("%s: is required: %s", variable.Name, variable.Meaning))
+		}
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString(value)
+		case reflect.Int:
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: want a whole number, got %q", variable.Name, value))
+			}
+			field.SetInt(int64(n))
+		default:
+			problems = append(problems, fmt.Errorf("%s: fields of kind %s are not supported", variable.Name, field.Kind()))
+		}
+	})
+	each(reflect.ValueOf(into).Elem(), func(g group) { problems = append(problems, g.check()...) })
+	if len(problems) > 0 {
+		return domain.Errorf(domain.KindConfiguration, "configuration:\n%w", errors.Join(problems...))
+	}
+	return nil
+}
+
+// Variables returns the settings of a process's struct, in the order of its fields.
+func Variables(process any) []Variable {
+	var list []Variable
+	walk(reflect.ValueOf(process).Elem(), func(variable Variable, _ reflect.Value) { list = append(list, variable) })
+	return list
+}
+
+// walk visits every field with an env tag, in embedded structs too.
+func walk(s reflect.Value, visit func(Variable, reflect.Value)) {
+	for i := range s.NumField() {
+		field := s.Type().Field(i)
+		if field.Anonymous {
+			walk(s.Field(i), visit)
+			continue
+		}
+		tag := field.Tag
+		visit(Variable{
+			Name: tag.Get("env"), Meaning: tag.Get("meaning"), Default: tag.Get("default"),
+			Required: tag.Get("required") == "true", Secret: tag.Get("secret") == "true",
+		}, s.Field(i))
+	}
+}
+
+// each visits every group: the embedded structs that check themselves.
+func each(s reflect.Value, visit func(group)) {
+	for i := range s.NumField() {
+		if g, ok := s.Field(i).Addr().Interface().(group); ok && s.Type().Field(i).Anonymous {
+			visit(g)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+
+	"parley/contract"
+)
+
+// Webhook is the configuration of the webhook process.
+type Webhook struct {
+	Log
+	Database
+	Admin
+	Keyset
+	Public
+	Edge
+}
+
+// Worker is the configuration of a worker process.
+type Worker struct {
+	Log
+	Database
+	Admin
+	Keyset
+	Public
+	Twilio
+	Model
+	Roles
+}
+
+// Starter is the configuration of the command line tool.
+type Starter struct {
+	Log
+	Database
+	Keyset
+	Twilio
+}
+
+// Simulator is the configuration of the stand-in for Twilio.
+type Simulator struct {
+	Log
+	Simulated
+}
+
+// Log says how much a process tells.
+type Log struct {
+	LogLevel string `env:"PARLEY_LOG_LEVEL" default:"info" meaning:"least level that is logged: debug, info, warn or error"`
+}
+
+// Level returns the level as slog has it.
+func (c *Log) Level() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // checked when it was loaded
+	return level
+}
+
+func (c *Log) check() []error {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
+		return []error{fmt.Errorf("PARLEY_LOG_LEVEL: want debug, info, warn or error, got %q", c.LogLevel)}
+	}
+	return nil
+}
+
+// Database says where Postgres is.
+type Database struct {
+	DatabaseURL string `env:"DATABASE_URL" required:"true" secret:"true" meaning:"Postgres 15 or newer, directly or through a pooler: postgres://user:password@host:5432/parley"`
+}
+
+func (c *Database) check() []error {
+	if c.DatabaseURL == "" {
+		return nil // reported as missing
+	}
+	u, err := url.Parse(c.DatabaseURL)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		return []error{errors.New("DATABASE_URL: want postgres://user:password@host:5432/database")}
+	}
+	return nil
+}
+
+// Admin is the second listener of a process.
+type Admin struct {
+	AdminListen string `env:"PARLEY_ADMIN_LISTEN" default:"127.0.0.1:0" meaning:"address of /healthz, /readyz and /metrics; port 0 takes a free one and logs it. Never expose it to the internet"`
+}
+
+func (c *Admin) check() []error { return listenAddress("PARLEY_ADMIN_LISTEN", c.AdminListen) }
+
+// Keyset is the key that encrypts secrets at rest.
+type Keyset struct {
+	Keyset     string `env:"PARLEY_KEYSET" secret:"true" meaning:"the Tink keyset itself, as 'starter secrets keygen' prints it"`
+	KeysetFile string `env:"PARLEY_KEYSET_FILE" meaning:"a file that holds the Tink keyset; used where PARLEY_KEYSET is empty"`
+}
+
+func (c *Keyset) check() []error {
+	if c.Keyset == "" && c.KeysetFile == "" {
+		return []error{errors.New("PARLEY_KEYSET or PARLEY_KEYSET_FILE: one is required: make a keyset with 'starter secrets keygen'")}
+	}
+	return nil
+}
+
+// Public is how Twilio reaches the webhook.
+type Public struct {
+	PublicURL string `env:"PARLEY_PUBLIC_URL" required:"true" meaning:"the webhook's URL as it is configured at Twilio, without /webhooks: https://parley.example.com. Signatures are checked against it"`
+}
+
+func (c *Public) check() []error {
+	if c.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return []error{fmt.Errorf("PARLEY_PUBLIC_URL: want https://host[:port][/prefix] without query, fragment or user, got %q", c.PublicURL)}
+	}
+	if strings.Contains(u.Hostname(), "_") {
+		return []error{errors.New("PARLEY_PUBLIC_URL: Twilio refuses a status callback whose host has an underscore")}
+	}
+	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	return nil
+}
+
+// Edge is the webhook's public listener.
+type Edge struct {
+	Listen string `env:"PARLEY_LISTEN" default:":8080" meaning:"address that the webhook listens on for Twilio"`
+}
+
+func (c *Edge) check() []error { return listenAddress("PARLEY_LISTEN", c.Listen) }
+
+// Twilio says where Twilio's API is.
+type Twilio struct {
+	TwilioBaseURL string `env:"PARLEY_TWILIO_BASE_URL" meaning:"another base URL for Twilio's API, such as the simulator's; empty: Twilio's own"`
+}
+
+func (c *Twilio) check() []error { return baseURL("PARLEY_TWILIO_BASE_URL", c.TwilioBaseURL) }
+
+// Model says who writes the replies.
+type Model struct {
+	ModelProvider string `env:"PARLEY_MODEL_PROVIDER" default:"scripted" meaning:"who writes replies: openai (any OpenAI-compatible API) or scripted (deterministic, needs no key)"`
+	ModelName     string `env:"PARLEY_MODEL_NAME" meaning:"the model's name; required by openai"`
+	ModelBaseURL  string `env:"PARLEY_MODEL_BASE_URL" meaning:"another base URL for an OpenAI-compatible API; empty: OpenAI's own"`
+	OpenAIAPIKey  string `env:"OPENAI_API_KEY" secret:"true" meaning:"key of the OpenAI-compatible API; required by openai"`
+}
+
+// The providers of replies.
+const (
+	ProviderScripted = "scripted"
+	ProviderOpenAI   = "openai"
+)
+
+func (c *Model) check() []error {
+	problems := baseURL("PARLEY_MODEL_BASE_URL", c.ModelBaseURL)
+	switch c.ModelProvider {
+	case ProviderScripted:
+	case ProviderOpenAI:
+		if c.ModelName == "" {
+			problems = append(problems, errors.New("PARLEY_MODEL_NAME: is required by the provider openai"))
+		}
+		if c.OpenAIAPIKey == "" {
+			problems = append(problems, errors.New("OPENAI_API_KEY: is required by the provider openai"))
+		}
+	default:
+		problems = append(problems, fmt.Errorf("PARLEY_MODEL_PROVIDER: want scripted or openai, got %q", c.ModelProvider))
+	}
+	return problems
+}
+
+// Roles says what a worker process does.
+type Roles struct {
+	Role  string `env:"PARLEY_ROLE" default:"all" meaning:"roles of a worker, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, or all; the flag -role wins"`
+	Slots int    `env:"PARLEY_WORKER_SLOTS" default:"50" meaning:"activities that a worker runs at once for each of its roles"`
+}
+
+// List returns the roles that the variable names, each once.
+func (c *Roles) List() ([]contract.Role, error) {
+	if c.Role == "all" {
+		return contract.Roles(), nil
+	}
+	known, wanted := map[contract.Role]bool{}, map[contract.Role]bool{}
+	for _, role := range contract.Roles() {
+		known[role] = true
+	}
+	for name := range strings.SplitSeq(c.Role, ",") {
+		role := contract.Role(strings.TrimSpace(name))
+		if !known[role] {
+			return nil, fmt.Errorf("PARLEY_ROLE: no such role: %q", role)
+		}
+		wanted[role] = true
+	}
+	var list []contract.Role
+	for _, role := range contract.Roles() {
+		if wanted[role] {
+			list = append(list, role)
+		}
+	}
+	return list, nil
+}
+
+func (c *Roles) check() []error {
+	var problems []error
+	if _, err := c.List(); err != nil {
+		problems = append(problems, err)
+	}
+	if c.Slots < 1 || c.Slots > 10_000 {
+		problems = append(problems, fmt.Errorf("PARLEY_WORKER_SLOTS: want 1 to 10000, got %d", c.Slots))
+	}
+	return problems
+}
+
+// Simulated is the account that the simulator plays.
+type Simulated struct {
+	SimulatorListen string `env:"PARLEY_SIMULATOR_LISTEN" default:"127.0.0.1:8090" meaning:"loopback address of the simulator"`
+	AccountSid      string `env:"TWILIO_ACCOUNT_SID" required:"true" meaning:"the account: the simulator plays it, make run TWILIO=1 uses it"`
+	AuthToken       string `env:"TWILIO_AUTH_TOKEN" required:"true" secret:"true" meaning:"that account's auth token"`
+	InboundURL      string `env:"PARLEY_SIMULATOR_INBOUND_URL" required:"true" meaning:"where the simulator posts inbound messages: the webhook's /webhooks/twilio/inbound"`
+}
+
+func (c *Simulated) check() []error {
+	problems := append(listenAddress("PARLEY_SIMULATOR_LISTEN", c.SimulatorListen), baseURL("PARLEY_SIMULATOR_INBOUND_URL", c.InboundURL)...)
+	if host, _, err := net.SplitHostPort(c.SimulatorListen); err == nil {
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			problems = append(problems, fmt.Errorf("PARLEY_SIMULATOR_LISTEN: the simulator listens on loopback only, got %q", c.SimulatorListen))
+		}
+	}
+	return problems
+}
+
+func listenAddress(name, value string) []error {
+	if _, _, err := net.SplitHostPort(value); err != nil {
+		return []error{fmt.Errorf("%s: want host:port or :port, got %q", name, value)}
+	}
+	return nil
+}
+
+func baseURL(name, value string) []error {
+	if value == "" {
+		return nil
+	}
+	if u, err := url.Parse(value); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+		return []error{fmt.Errorf("%s: want http(s)://host[:port][/path], got %q", name, value)}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package domain
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Channel is the way a message travels, in Twilio's words.
+type Channel string
+
+// The channels of Twilio's Programmable Messaging. MMS shares SMS's addresses, so it is the same channel.
+const (
+	ChannelSMS       Channel = "sms"
+	ChannelWhatsApp  Channel = "whatsapp"
+	ChannelRCS       Channel = "rcs"
+	ChannelMessenger Channel = "messenger"
+)
+
+// Address is a person's or a company's end of a channel. Value has no channel prefix; it is not always a phone number:
+// a short code, an alphanumeric sender, or a WhatsApp id such as "US.1234".
+type Address struct {
+	Channel Channel
+	Value   string
+}
+
+var (
+	smsAddress   = regexp.MustCompile(`^(\+[1-9][0-9]{4,14}|[0-9]{3,8}|[A-Za-z0-9 _&+-]{1,11})$`)
+	otherAddress = regexp.MustCompile(`^[!-~]{1,128}$`)
+)
+
+// ParseAddress reads an address as Twilio writes it: "+15551234567", "12345", "whatsapp:+15551234567", "whatsapp:US.1234".
+// It returns KindInvalid for anything else; the error does not repeat the address.
+func ParseAddress(s string) (Address, error) {
+	prefix, value, found := strings.Cut(s, ":")
+	if !found {
+		if !smsAddress.MatchString(s) {
+			return Address{}, Errorf(KindInvalid, "not an SMS address: want E.164 (+15551234567), a short code or an alphanumeric sender")
+		}
+		return Address{ChannelSMS, s}, nil
+	}
+	switch channel := Channel(prefix); channel {
+	case ChannelWhatsApp, ChannelRCS, ChannelMessenger:
+		if !otherAddress.MatchString(value) {
+			return Address{}, Errorf(KindInvalid, "not a %s address", channel)
+		}
+		return Address{channel, value}, nil
+	default:
+		return Address{}, Errorf(KindInvalid, "unknown channel: want an SMS address, whatsapp:, rcs: or messenger:")
+	}
+}
+
+// String returns the address as Twilio writes it.
+func (a Address) String() string {
+	if a.Channel == ChannelSMS || a.Channel == "" {
+		return a.Value
+	}
+	return string(a.Channel) + ":" + a.Value
+}
+
+// Mask returns an address that may stand in a log: its first two and last two characters.
+func Mask(address string) string {
+	prefix, value, found := strings.Cut(address, ":")
+	if !found {
+		prefix, value = "", address
+	} else {
+		prefix += ":"
+	}
+	if len(value) <= 6 {
+		return prefix + "****"
+	}
+	return prefix + value[:2] + "****" + value[len(value)-2:]
+}

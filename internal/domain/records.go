@@ -1,0 +1,193 @@
+package domain
+
+import "time"
+
+// Received is one inbound message as Twilio delivered it to the webhook.
+type Received struct {
+	AccountSid          string              `json:"account_sid"`
+	MessageSid          string              `json:"message_sid"`
+	MessagingServiceSid string              `json:"messaging_service_sid,omitempty"`
+	From                string              `json:"from"` // the person, as Twilio writes addresses
+	To                  string              `json:"to"`   // the company
+	Body                string              `json:"body,omitempty"`
+	Media               []Media             `json:"media,omitempty"`
+	ProfileName         string              `json:"profile_name,omitempty"` // WhatsApp's name of the person
+	ReceivedAt          time.Time           `json:"received_at"`            // by the webhook's clock
+	Other               map[string][]string `json:"other,omitempty"`        // parameters that Parley does not name, non-empty ones
+}
+
+// NewInbound is an inbound message to be stored. Key: (Received.AccountSid, Received.MessageSid).
+type NewInbound struct {
+	OwnerID    string    `json:"owner_id"`
+	WorkflowID string    `json:"workflow_id"`
+	Received   Received  `json:"received"`
+	Deadline   time.Time `json:"deadline"` // no reply is claimed after it
+}
+
+// NewOutbound is a message of ours to be stored. Key: (OwnerID, Key).
+type NewOutbound struct {
+	OwnerID    string    `json:"owner_id"`
+	WorkflowID string    `json:"workflow_id"`
+	AccountSid string    `json:"account_sid"`
+	From       string    `json:"from"` // the company, as Twilio writes addresses
+	To         string    `json:"to"`   // the person
+	Body       string    `json:"body,omitempty"`
+	Media      []Media   `json:"media,omitempty"`
+	Key        string    `json:"key"`
+	Deadline   time.Time `json:"deadline"`
+}
+
+// Recorded is a stored message, as the flow needs it.
+type Recorded struct {
+	MessageID  string     `json:"message_id"`
+	ReplyState ReplyState `json:"reply_state"`
+	DraftID    string     `json:"draft_id,omitempty"` // the fixed answer to an inbound message without text
+	Parts      int        `json:"parts,omitempty"`    // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
+}
+
+// Draft is a stored reply, not yet sent.
+type Draft struct {
+	DraftID string `json:"draft_id"`
+	Parts   int    `json:"parts"` // messages that it is sent as
+}
+
+// AttemptKey names one attempt to send one part of a message. It travels in the status callback's URL.
+type AttemptKey struct {
+	MessageID string `json:"message_id"`
+	Part      int    `json:"part"`    // from 1
+	Attempt   int    `json:"attempt"` // from 1
+}
+
+// NewClaim asks for the right to make one POST.
+type NewClaim struct {
+	AttemptKey
+	OwnerID    string
+	DraftID    string        // empty: the message's own body is sent
+	Anyway     bool          // an operator's word: the deadline does not count
+	PostWithin time.Duration // how long after the claim the POST may still begin
+}
+
+// ClaimState is the answer to a claim.
+type ClaimState string
+
+// The answers to a claim.
+const (
+	ClaimGranted  ClaimState = "granted"  // the attempt is begun, by this claim: POST
+	ClaimBegun    ClaimState = "begun"    // an earlier execution began it: its fate is unknown, do not POST
+	ClaimResolved ClaimState = "resolved" // an earlier execution resolved it: return that
+	ClaimExpired  ClaimState = "expired"  // the deadline has passed
+	ClaimClosed   ClaimState = "closed"   // the message is closed or its flow is over
+)
+
+// Claim is the answer to a NewClaim, with all that the POST needs where it is granted.
+type Claim struct {
+	State      ClaimState
+	Resolved   Attempt // where State is resolved
+	AccountSid string
+	From, To   string
+	Body       string
+	Media      []Media
+}
+
+// Attempt is what is stored of one attempt.
+type Attempt struct {
+	State     AttemptState
+	Sid       string
+	Status    Status
+	ErrorCode int
+	ErrorKind Kind // of a refusal: configuration or denied
+}
+
+// Resolution is the answer to one POST, to be stored. Key: AttemptKey.
+type Resolution struct {
+	AttemptKey
+	OwnerID   string
+	State     AttemptState
+	Sid       string
+	Status    Status
+	Segments  int // as Twilio counts them, 0 where it does not know yet
+	ErrorCode int
+	ErrorKind Kind
+	Error     string // Twilio's explanation
+}
+
+// StatusEvent is one thing that Twilio said about a message of ours: a callback or a fetched status.
+type StatusEvent struct {
+	AttemptKey        // zero where the callback carried no parameters of ours
+	AccountSid string // verified
+	Sid        string
+	Status     Status
+	ErrorCode  int
+	Source     EventSource
+}
+
+// EventSource says how a status reached us.
+type EventSource string
+
+// The sources of a status.
+const (
+	SourceCallback EventSource = "callback"
+	SourceFetch    EventSource = "fetch"
+)
+
+// StatusChange says what an event did to the rows.
+type StatusChange struct {
+	WorkflowID string // empty where no attempt of ours is known for it
+	Status     Status // the attempt's status after it
+	ErrorCode  int
+	Moved      bool // false for an event that is repeated, late or not understood
+}
+
+// NewPark says why a flow waits for a person. Key: Park.
+type NewPark struct {
+	OwnerID   string `json:"owner_id"`
+	MessageID string `json:"message_id"`
+	Park      string `json:"park"` // <run id>/<n>
+	Step      string `json:"step"` // the activity that failed
+	Reason    string `json:"reason"`
+}
+
+// NewFinish closes a message's flow. Key: the message.
+type NewFinish struct {
+	OwnerID    string  `json:"owner_id"`
+	WorkflowID string  `json:"workflow_id"`
+	MessageID  string  `json:"message_id"`
+	Ending     Outcome `json:"ending"` // how the flow believes it ended; the rows decide
+	Reason     string  `json:"reason,omitempty"`
+}
+
+// Finished is how a message's flow ended, by the rows.
+type Finished struct {
+	Outcome   Outcome `json:"outcome"`
+	Status    Status  `json:"status,omitempty"`
+	ErrorCode int     `json:"error_code,omitempty"`
+}
+
+// Turn is one message of a conversation, as a model sees it.
+type Turn struct {
+	Direction Direction
+	Body      string
+}
+
+// Prompt is what a model answers: the role it was given, what was said before, and the message itself as the last turn.
+type Prompt struct {
+	Instructions string
+	Turns        []Turn
+}
+
+// Completion is a model's answer with what it cost.
+type Completion struct {
+	Text         string
+	Provider     string
+	Model        string
+	InputTokens  int
+	OutputTokens int
+	Latency      time.Duration
+}
+
+// NewReply is a model's answer to a message, to be stored with its cost. Key: MessageID.
+type NewReply struct {
+	OwnerID    string
+	MessageID  string
+	Completion Completion
+}

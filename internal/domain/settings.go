@@ -1,0 +1,174 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Timing holds an owner's settings that are lengths of time. It travels with the flow: account.Resolve returns it, and
+// everything that waits takes its length from it.
+type Timing struct {
+	ReplyDeadline    time.Duration `json:"reply_deadline"`
+	OutboundDeadline time.Duration `json:"outbound_deadline"`
+	ParkTimeout      time.Duration `json:"park_timeout"`
+	ModelTimeout     time.Duration `json:"model_timeout"`
+	PostWithin       time.Duration `json:"post_within"`
+	SendTimeout      time.Duration `json:"send_timeout"`
+	ValidityPeriod   time.Duration `json:"validity_period"`
+	DeliveryCheck    time.Duration `json:"delivery_check"`
+	DeliveryGrace    time.Duration `json:"delivery_grace"`
+}
+
+// Settings are an owner's choices, complete: what the owner did not set has its default.
+type Settings struct {
+	Language       Language
+	Instructions   string // what the model is told about its role
+	AttachmentText string // the answer to a message without text
+	Timing         Timing
+}
+
+// Setting describes one knob of an owner: its name, what it means and the values it takes.
+type Setting struct {
+	Name    string
+	Meaning string
+	Values  string // what may be set, for people
+	set     func(*Settings, string) error
+	get     func(*Settings) string
+}
+
+// settings is the one list of an owner's knobs. Defaults stand in DefaultSettings.
+func settings() []Setting {
+	return []Setting{
+		{
+			"language", "language of the fixed texts", "en or pt-BR",
+			func(s *Settings, v string) (err error) { s.Language, err = ParseLanguage(v); return err },
+			func(s *Settings) string { return string(s.Language) },
+		},
+		text("instructions", "what the model is told about its role", func(s *Settings) *string { return &s.Instructions }),
+		text("attachment_text", "the answer to a message that has no text", func(s *Settings) *string { return &s.AttachmentText }),
+		duration("reply_deadline", "a reply not claimed within this time of the message's arrival is not sent",
+			time.Second, 24*time.Hour, func(t *Timing) *time.Duration { return &t.ReplyDeadline }),
+		duration("outbound_deadline", "a message of ours not claimed within this time of its start is not sent",
+			time.Second, 7*24*time.Hour, func(t *Timing) *time.Duration { return &t.OutboundDeadline }),
+		duration("park_timeout", "a parked flow gives up after this time",
+			time.Second, 30*24*time.Hour, func(t *Timing) *time.Duration { return &t.ParkTimeout }),
+		duration("model_timeout", "longest wait for one answer of the model",
+			100*time.Millisecond, 50*time.Second, func(t *Timing) *time.Duration { return &t.ModelTimeout }),
+		duration("post_within", "nothing is posted to Twilio later than this after its claim",
+			100*time.Millisecond, 8*time.Second, func(t *Timing) *time.Duration { return &t.PostWithin }),
+		duration("send_timeout", "longest wait for Twilio's answer to one POST",
+			100*time.Millisecond, 35*time.Second, func(t *Timing) *time.Duration { return &t.SendTimeout }),
+		duration("validity_period", "Twilio gives up a message that it could not hand on within this time",
+			time.Second, 10*time.Hour, func(t *Timing) *time.Duration { return &t.ValidityPeriod }),
+		duration("delivery_check", "Twilio is asked for the status when no callback came for this time; the time then doubles, up to an hour",
+			100*time.Millisecond, time.Hour, func(t *Timing) *time.Duration { return &t.DeliveryCheck }),
+		duration("delivery_grace", "a flow closes this long after the status sent, or after the validity period without one",
+			100*time.Millisecond, 24*time.Hour, func(t *Timing) *time.Duration { return &t.DeliveryGrace }),
+	}
+}
+
+// DefaultSettings are the settings of an owner who chose only a language.
+func DefaultSettings(language Language) Settings {
+	return Settings{
+		Language:       language,
+		Instructions:   TextInstructions.In(language),
+		AttachmentText: TextAttachment.In(language),
+		Timing: Timing{
+			ReplyDeadline:    10 * time.Minute,
+			OutboundDeadline: 24 * time.Hour,
+			ParkTimeout:      72 * time.Hour,
+			ModelTimeout:     50 * time.Second,
+			PostWithin:       8 * time.Second,
+			SendTimeout:      35 * time.Second,
+			ValidityPeriod:   time.Hour,
+			DeliveryCheck:    time.Minute,
+			DeliveryGrace:    10 * time.Minute,
+		},
+	}
+}
+
+// ParseSettings builds an owner's settings from the stored names and values. All problems are reported at once, as one
+// KindInvalid error.
+func ParseSettings(stored map[string]string) (Settings, error) {
+	language, problems := English, []error{}
+	if v, ok := stored["language"]; ok {
+		parsed, err := ParseLanguage(v)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("language: %w", err))
+		} else {
+			language = parsed
+		}
+	}
+	result, known := DefaultSettings(language), map[string]bool{}
+	for _, knob := range settings() {
+		known[knob.Name] = true
+		if v, ok := stored[knob.Name]; ok && knob.Name != "language" {
+			if err := knob.set(&result, v); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", knob.Name, err))
+			}
+		}
+	}
+	for name := range stored {
+		if !known[name] {
+			problems = append(problems, fmt.Errorf("%s: no such setting", name))
+		}
+	}
+	if len(problems) > 0 {
+		slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+		return Settings{}, Errorf(KindInvalid, "owner settings: %w", errors.Join(problems...))
+	}
+	return result, nil
+}
+
+// SettingValue is one setting as people see it.
+type SettingValue struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Meaning string `json:"meaning"`
+	Values  string `json:"values"`
+}
+
+// List returns every setting with its value, in the order of the documentation.
+func (s Settings) List() []SettingValue {
+	var list []SettingValue
+	for _, knob := range settings() {
+		list = append(list, SettingValue{knob.Name, knob.get(&s), knob.Meaning, knob.Values})
+	}
+	return list
+}
+
+// maxText is the longest text setting, in characters: Twilio's limit of one message.
+const maxText = MaxBody
+
+func text(name, meaning string, field func(*Settings) *string) Setting {
+	return Setting{
+		name, meaning, fmt.Sprintf("a text of 1 to %d characters", maxText),
+		func(s *Settings, v string) error {
+			if n := utf8.RuneCountInString(v); strings.TrimSpace(v) == "" || n > maxText {
+				return fmt.Errorf("want a text of 1 to %d characters, got %d", maxText, n)
+			}
+			*field(s) = v
+			return nil
+		},
+		func(s *Settings) string { return *field(s) },
+	}
+}
+
+func duration(name, meaning string, least, most time.Duration, field func(*Timing) *time.Duration) Setting {
+	return Setting{
+		name, meaning, fmt.Sprintf("a duration from %s to %s, such as 90s or 10m", least, most),
+		func(s *Settings, v string) error {
+			d, err := time.ParseDuration(v)
+			if err != nil || d < least || d > most {
+				return fmt.Errorf("want a duration from %s to %s, got %q", least, most, v)
+			}
+			*field(&s.Timing) = d
+			return nil
+		},
+		func(s *Settings) string { return field(&s.Timing).String() },
+	}
+}

@@ -1,0 +1,43 @@
+package domain
+
+// Language is a language that Parley has fixed texts in.
+type Language string
+
+// The languages of the fixed texts.
+const (
+	English             Language = "en"
+	BrazilianPortuguese Language = "pt-BR"
+)
+
+// ParseLanguage reads a language tag. It returns KindInvalid for one that Parley has no texts in.
+func ParseLanguage(s string) (Language, error) {
+	switch l := Language(s); l {
+	case English, BrazilianPortuguese:
+		return l, nil
+	default:
+		return "", Errorf(KindInvalid, "want en or pt-BR, got %q", s)
+	}
+}
+
+// Text is one fixed text in every language.
+type Text struct{ english, portuguese string }
+
+// The fixed texts' defaults. An owner may set each to words of their own.
+var (
+	TextAttachment = Text{
+		"Thank you for your message. I can only read text for now. Could you write it in words, please?",
+		"Obrigado pela sua mensagem. Por enquanto só consigo ler texto. Você pode escrever em palavras, por favor?",
+	}
+	TextInstructions = Text{
+		"You answer text messages on behalf of a company. Be brief, friendly and honest. If you do not know, say so.",
+		"Você responde mensagens de texto em nome de uma empresa. Seja breve, gentil e honesto. Se não souber, diga que não sabe.",
+	}
+)
+
+// In returns the text in a language, in English where it has none in that language.
+func (t Text) In(language Language) string {
+	if language == BrazilianPortuguese {
+		return t.portuguese
+	}
+	return t.english
+}

@@ -1,0 +1,49 @@
+// Package failure is the one bridge from Parley's error kinds to Temporal's failures.
+//
+// Activities return domain errors; the worker's interceptor passes each through ToTemporal, once, at the edge. Workflows
+// read the kind back with KindOf. Nothing else makes or takes apart an application error.
+package failure
+
+import (
+	"context"
+	"errors"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+
+	"parley/internal/domain"
+)
+
+// ToTemporal turns a domain error into the application error that Temporal retries, or does not: its type is the kind,
+// its wait the one the other side asked for. Errors that Temporal understands itself (cancelled, already an application
+// error) pass unchanged.
+func ToTemporal(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || temporal.IsApplicationError(err) || temporal.IsCanceledError(err) {
+		return err
+	}
+	options := temporal.ApplicationErrorOptions{NonRetryable: !domain.KindOf(err).Retryable(), Cause: err}
+	if e, ok := errors.AsType[*domain.Error](err); ok {
+		options.NextRetryDelay = e.RetryAfter
+	}
+	return temporal.NewApplicationErrorWithOptions(err.Error(), string(domain.KindOf(err)), options)
+}
+
+// Interceptor returns the worker interceptor that translates what activities return.
+func Interceptor() interceptor.WorkerInterceptor { return &translator{} }
+
+type translator struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (t *translator) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &activityTranslator{interceptor.ActivityInboundInterceptorBase{Next: next}}
+}
+
+type activityTranslator struct {
+	interceptor.ActivityInboundInterceptorBase
+}
+
+func (t *activityTranslator) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	result, err := t.Next.ExecuteActivity(ctx, in)
+	return result, ToTemporal(err)
+}
