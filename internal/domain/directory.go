@@ -1,0 +1,110 @@
+package domain
+
+import "time"
+
+// Owner is a tenant: a company whose messages Parley answers.
+type Owner struct {
+	OwnerID   string    `json:"owner_id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// Account is a Twilio account or subaccount.
+type Account struct {
+	AccountSid string    `json:"account_sid"`
+	Name       string    `json:"name,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// Credentials are what Twilio's API asks for, and what signatures are checked with.
+type Credentials struct {
+	AccountSid string
+	AuthToken  string
+}
+
+// Sender is one of our addresses: a message to it belongs to its owner.
+type Sender struct {
+	AccountSid string    `json:"account_sid"`
+	Channel    Channel   `json:"channel"`
+	Address    string    `json:"address"`
+	OwnerID    string    `json:"owner_id"`
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// Trace is all that is stored about one message: what was said, what was tried, what it cost.
+type Trace struct {
+	Message  TracedMessage   `json:"message"`
+	Parts    []TracedMessage `json:"parts,omitempty"` // what was sent for it
+	Attempts []TracedAttempt `json:"attempts,omitempty"`
+	Events   []TracedEvent   `json:"events,omitempty"`
+	Ledger   []TracedEntry   `json:"ledger,omitempty"`
+	AIRuns   []TracedAIRun   `json:"ai_runs,omitempty"`
+}
+
+// TracedMessage is a row of messages.
+type TracedMessage struct {
+	MessageID  string     `json:"message_id"`
+	OwnerID    string     `json:"owner_id"`
+	WorkflowID string     `json:"workflow_id"`
+	Direction  Direction  `json:"direction"`
+	AccountSid string     `json:"account_sid"`
+	TwilioSid  string     `json:"twilio_sid,omitempty"`
+	From       string     `json:"from"`
+	To         string     `json:"to"`
+	Body       string     `json:"body"`
+	Media      []Media    `json:"media,omitempty"`
+	Part       int        `json:"part"`
+	ReplyState ReplyState `json:"reply_state,omitempty"`
+	Status     Status     `json:"status,omitempty"`
+	ErrorCode  int        `json:"error_code,omitempty"`
+	Segments   int        `json:"segments,omitempty"`
+	Park       string     `json:"park,omitempty"`
+	ParkStep   string     `json:"park_step,omitempty"`
+	ParkReason string     `json:"park_reason,omitempty"`
+	Outcome    Outcome    `json:"outcome,omitempty"`
+	Reason     string     `json:"reason,omitempty"`
+	Deadline   *time.Time `json:"deadline,omitempty"`
+	ReceivedAt time.Time  `json:"received_at"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+}
+
+// TracedAttempt is a row of send_attempts.
+type TracedAttempt struct {
+	Part       int          `json:"part"`
+	Attempt    int          `json:"attempt"`
+	State      AttemptState `json:"state"`
+	TwilioSid  string       `json:"twilio_sid,omitempty"`
+	Status     Status       `json:"status,omitempty"`
+	ErrorCode  int          `json:"error_code,omitempty"`
+	Error      string       `json:"error,omitempty"`
+	BegunAt    time.Time    `json:"begun_at"`
+	ResolvedAt *time.Time   `json:"resolved_at,omitempty"`
+}
+
+// TracedEvent is a row of message_events.
+type TracedEvent struct {
+	Part       int         `json:"part"`
+	Attempt    int         `json:"attempt"`
+	Source     EventSource `json:"source"`
+	Status     Status      `json:"status"`
+	ErrorCode  int         `json:"error_code,omitempty"`
+	ReceivedAt time.Time   `json:"received_at"`
+}
+
+// TracedEntry is a row of the ledger.
+type TracedEntry struct {
+	Kind      string    `json:"kind"`
+	Meter     string    `json:"meter"`
+	Quantity  int64     `json:"quantity"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// TracedAIRun is a row of ai_runs.
+type TracedAIRun struct {
+	Provider     string    `json:"provider"`
+	Model        string    `json:"model"`
+	InputTokens  int       `json:"input_tokens"`
+	OutputTokens int       `json:"output_tokens"`
+	LatencyMS    int       `json:"latency_ms"`
+	CreatedAt    time.Time `json:"created_at"`
+}
