@@ -96,6 +96,7 @@ const (
 // SendResult is how a send ended.
 type SendResult struct {
 	State     SendState `json:"state"`
+	Attempt   int       `json:"attempt,omitempty"` // the attempt that was accepted
 	Status    Status    `json:"status,omitempty"`
 	ErrorCode int       `json:"error_code,omitempty"`
 }

@@ -91,11 +91,13 @@ type Claim struct {
 
 // Attempt is what is stored of one attempt.
 type Attempt struct {
+	Number    int
 	State     AttemptState
 	Sid       string
 	Status    Status
 	ErrorCode int
-	ErrorKind Kind // of a refusal: configuration or denied
+	ErrorKind Kind   // of a refusal: configuration or denied
+	Error     string // what went wrong, for people
 }
 
 // Resolution is the answer to one POST, to be stored. Key: AttemptKey.
