@@ -90,7 +90,7 @@ CREATE TABLE messages (
     finished_at     timestamptz, -- set by Finish: no claim is granted after it
     received_at     timestamptz NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (account_sid, twilio_sid),
+    UNIQUE (twilio_sid, account_sid), -- in this order it also serves an operator who has only the sid
     UNIQUE (owner_id, idempotency_key),
     UNIQUE (in_reply_to, part)
 );
@@ -128,7 +128,7 @@ CREATE TABLE send_attempts (
     post_before   timestamptz NOT NULL,
     resolved_at   timestamptz,
     PRIMARY KEY (message_id, part, attempt),
-    UNIQUE (account_sid, twilio_sid)
+    UNIQUE (twilio_sid, account_sid)
 );
 
 -- All that Twilio said about messages of ours, as it came. Append only.

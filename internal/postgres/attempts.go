@@ -1,0 +1,292 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"parley/internal/domain"
+)
+
+// Claim asks for the right to make the one POST of an attempt. Key: the attempt. The attempt's row is committed with the
+// grant, so that whoever finds it begun knows that the POST may be under way, and does not POST. An attempt that is known
+// not to have been sent is claimed afresh, with every check.
+func (m *Messages) Claim(ctx context.Context, in domain.NewClaim) (claim domain.Claim, err error) {
+	err = inTx(ctx, m.pool, "claim", func(ctx context.Context, tx pgx.Tx) error {
+		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
+			return err
+		}
+		row, err := claimable(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		if claim, err = decide(row, in); err != nil || claim.State != domain.ClaimGranted {
+			return err
+		}
+		return begin(ctx, tx, in, row, &claim)
+	})
+	return claim, err
+}
+
+// claimRow is what a claim is decided by.
+type claimRow struct {
+	Direction  domain.Direction
+	ReplyState domain.ReplyState
+	Finished   bool
+	Expired    bool
+	AccountSid string
+	From, To   string
+	Body       string
+	Media      []domain.Media
+	attempts   map[int]domain.Attempt // of this part
+}
+
+func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow, err error) {
+	// clock_timestamp: now() is when the transaction began, before it waited for the pair.
+	err = tx.QueryRow(ctx, `
+		SELECT direction, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(), account_sid, from_address, to_address, body, media
+		FROM messages WHERE message_id = $1 AND owner_id = $2`, in.MessageID, in.OwnerID).Scan(
+		&row.Direction, &row.ReplyState, &row.Finished, &row.Expired, &row.AccountSid, &row.From, &row.To, &row.Body, &row.Media)
+	if err != nil {
+		return row, err
+	}
+	row.attempts, err = attemptsOf(ctx, tx, in.MessageID, in.Part)
+	return row, err
+}
+
+func attemptsOf(ctx context.Context, tx pgx.Tx, messageID string, part int) (map[int]domain.Attempt, error) {
+	rows, err := collect[domain.Attempt](ctx, tx, `
+		SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message
+		FROM send_attempts WHERE message_id = $1 AND part = $2`, messageID, part)
+	attempts := make(map[int]domain.Attempt, len(rows))
+	for _, row := range rows {
+		attempts[row.Number] = row
+	}
+	return attempts, err
+}
+
+// decide answers a claim by the rows.
+func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
+	for number, attempt := range row.attempts {
+		switch {
+		case number == in.Attempt && attempt.State == domain.AttemptBegun:
+			return domain.Claim{State: domain.ClaimBegun}, nil
+		case number == in.Attempt && attempt.State != domain.AttemptNotSent:
+			return domain.Claim{State: domain.ClaimResolved, Resolved: attempt}, nil
+		case attempt.State == domain.AttemptAccepted: // another attempt of this part got through after all
+			return domain.Claim{State: domain.ClaimResolved, Resolved: attempt}, nil
+		case number != in.Attempt && attempt.State == domain.AttemptBegun:
+			return domain.Claim{}, domain.Errorf(domain.KindConflict, "attempt %d of part %d is not resolved yet", number, in.Part)
+		}
+	}
+	open := row.ReplyState.Open() || (row.ReplyState == domain.ReplyAnswered && in.Part > 1)
+	switch {
+	case row.Finished || !open:
+		return domain.Claim{State: domain.ClaimClosed}, nil
+	case row.Expired && !in.Anyway:
+		return domain.Claim{State: domain.ClaimExpired}, nil
+	}
+	return domain.Claim{State: domain.ClaimGranted, AccountSid: row.AccountSid, From: row.From, To: row.To}, nil
+}
+
+// begin writes the attempt, and the row that the person will see as this part.
+func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, claim *domain.Claim) error {
+	body, media := row.Body, row.Media
+	if row.Direction == domain.Inbound { // a reply goes the other way
+		draft, err := draftBody(ctx, tx, in.OwnerID, in.DraftID)
+		if err != nil {
+			return err
+		}
+		body, media, claim.From, claim.To = draft, nil, row.To, row.From
+	}
+	parts := outboundParts(body, media)
+	if in.Part < 1 || in.Part > len(parts) {
+		return domain.Errorf(domain.KindInvalid, "the message has %d parts, not %d", len(parts), in.Part)
+	}
+	claim.Body = parts[in.Part-1]
+	if in.Part == 1 {
+		claim.Media = media
+	}
+	segments := 1
+	if address, err := domain.ParseAddress(claim.To); err == nil && address.Channel == domain.ChannelSMS {
+		_, segments = domain.Segments(claim.Body)
+	}
+	if _, err := tx.Exec(ctx, `
+		INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, segments, begun_at, post_before)
+		VALUES ($1, $2, $3, $4, $5, 'begun', $6, clock_timestamp(), clock_timestamp() + $7::interval)
+		ON CONFLICT (message_id, part, attempt) DO UPDATE
+		SET state = 'begun', begun_at = excluded.begun_at, post_before = excluded.post_before, resolved_at = NULL,
+			segments = excluded.segments, error_code = 0, error_kind = '', error_message = ''`,
+		in.MessageID, in.Part, in.Attempt, in.OwnerID, row.AccountSid, segments, in.PostWithin); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `
+		UPDATE messages SET park = NULL, park_step = NULL, park_reason = NULL,
+			reply_state = CASE reply_state WHEN 'parked' THEN 'pending' ELSE reply_state END
+		WHERE message_id = $1 AND (park IS NOT NULL OR reply_state = 'parked')`, in.MessageID); err != nil {
+		return err
+	}
+	if row.Direction == domain.Outbound && in.Part == 1 {
+		return nil // the message's own row
+	}
+	return savePart(ctx, tx, in, claim, segments)
+}
+
+// savePart writes the row of messages of one part of a reply. A part takes its place in the pair once.
+func savePart(ctx context.Context, tx pgx.Tx, in domain.NewClaim, claim *domain.Claim, segments int) error {
+	id, err := newID()
+	if err != nil {
+		return err
+	}
+	var inserted bool
+	err = tx.QueryRow(ctx, `
+		INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid,
+			from_address, to_address, body, seq, in_reply_to, part, segments, received_at)
+		SELECT $1, m.owner_id, m.pair_id, m.contact_id, m.workflow_id, 'outbound', m.account_sid, $3, $4, $5, p.next_seq, m.message_id, $6, $7, now()
+		FROM messages m JOIN pairs p USING (pair_id) WHERE m.message_id = $2
+		ON CONFLICT (in_reply_to, part) DO UPDATE SET body = excluded.body, segments = excluded.segments
+		RETURNING message_id = $1`, id, in.MessageID, claim.From, claim.To, claim.Body, in.Part, segments).Scan(&inserted)
+	if err != nil || !inserted {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE pairs SET next_seq = next_seq + 1 WHERE pair_id = (SELECT pair_id FROM messages WHERE message_id = $1)`, in.MessageID)
+	return err
+}
+
+// Resolve stores the answer to an attempt's POST and returns the attempt as it then stands. Key: the attempt. An attempt
+// that was resolved meanwhile keeps what it has, except that one known to be accepted always says so.
+func (m *Messages) Resolve(ctx context.Context, r domain.Resolution) (attempt domain.Attempt, err error) {
+	err = inTx(ctx, m.pool, "attempt", func(ctx context.Context, tx pgx.Tx) error {
+		if err := lockPair(ctx, tx, r.OwnerID, r.MessageID); err != nil {
+			return err
+		}
+		if r.State == domain.AttemptAccepted {
+			err = bind(ctx, tx, r.AttemptKey, r.Sid, r.Segments)
+			if err == nil {
+				_, err = moveStatus(ctx, tx, r.AttemptKey, r.Status, 0)
+			}
+		} else {
+			_, err = tx.Exec(ctx, `
+				UPDATE send_attempts SET state = $4, resolved_at = clock_timestamp(), error_code = $5, error_kind = $6, error_message = $7
+				WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state IN ('begun', 'unknown')`,
+				r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error))
+		}
+		if err != nil {
+			return err
+		}
+		attempts, err := attemptsOf(ctx, tx, r.MessageID, r.Part)
+		attempt = attempts[r.Attempt]
+		return err
+	})
+	return attempt, err
+}
+
+// bind says that Twilio accepted an attempt under a sid, whatever was believed of it before, and with it that the
+// message is answered (inbound) or sent (outbound). The caller holds the pair.
+func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string, segments int) error {
+	tag, err := tx.Exec(ctx, `
+		UPDATE send_attempts SET state = 'accepted', twilio_sid = $4, error_code = 0, error_kind = '', error_message = '',
+			segments = CASE WHEN $5 > 0 THEN $5 ELSE segments END, resolved_at = coalesce(resolved_at, clock_timestamp())
+		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state <> 'accepted'`,
+		key.MessageID, key.Part, key.Attempt, sid, segments)
+	if err != nil || tag.RowsAffected() == 0 || key.Part > 1 {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE messages SET reply_state = 'answered', park = NULL, park_step = NULL, park_reason = NULL WHERE message_id = $1`, key.MessageID)
+	return err
+}
+
+// ApplyStatus keeps what Twilio said about a message of ours and moves the attempt's status forward, never back: events
+// come late, twice, out of order, and before the response to the POST. The attempt is found by the parameters of ours that
+// the callback carries, else by its sid. Running it twice adds an event and moves nothing.
+func (m *Messages) ApplyStatus(ctx context.Context, event domain.StatusEvent) (change domain.StatusChange, err error) {
+	err = inTx(ctx, m.pool, "status", func(ctx context.Context, tx pgx.Tx) error {
+		ownerID, key, err := attemptOf(ctx, tx, event)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return keepEvent(ctx, tx, event, nil)
+		}
+		if err != nil {
+			return err
+		}
+		if err := lockPair(ctx, tx, ownerID, key.MessageID); err != nil {
+			return err
+		}
+		event.AttemptKey = key
+		if err := keepEvent(ctx, tx, event, &ownerID); err != nil {
+			return err
+		}
+		if err := bind(ctx, tx, key, event.Sid, 0); err != nil {
+			return err
+		}
+		change, err = moveStatus(ctx, tx, key, event.Status, event.ErrorCode)
+		return err
+	})
+	return change, err
+}
+
+// attemptOf finds the attempt that an event is about, within the verified account. An attempt that has a sid takes only
+// events of that sid.
+func attemptOf(ctx context.Context, tx pgx.Tx, event domain.StatusEvent) (ownerID string, key domain.AttemptKey, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT owner_id, message_id, part, attempt FROM send_attempts
+		WHERE account_sid = $1 AND twilio_sid = $2
+		UNION ALL
+		SELECT owner_id, message_id, part, attempt FROM send_attempts
+		WHERE message_id = $3 AND part = $4 AND attempt = $5 AND account_sid = $1 AND twilio_sid IS NULL
+		LIMIT 1`, event.AccountSid, event.Sid, event.MessageID, event.Part, event.Attempt).Scan(&ownerID, &key.MessageID, &key.Part, &key.Attempt)
+	return ownerID, key, err
+}
+
+func keepEvent(ctx context.Context, tx pgx.Tx, event domain.StatusEvent, ownerID *string) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO message_events (owner_id, account_sid, twilio_sid, message_id, part, attempt, source, status, error_code)
+		VALUES ($1, $2, $3, nullif($4, ''), nullif($5, 0), nullif($6, 0), $7, $8, $9)`,
+		ownerID, event.AccountSid, event.Sid, text(event.MessageID), event.Part, event.Attempt, event.Source, text(string(event.Status)), event.ErrorCode)
+	return err
+}
+
+// moveStatus moves an attempt's status forward, and lets the message show the best of its attempts. The error code is that
+// of the highest event that carried one; of equal ones the larger. The caller holds the pair.
+func moveStatus(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, status domain.Status, errorCode int) (change domain.StatusChange, err error) {
+	err = tx.QueryRow(ctx, `
+		WITH old AS (
+			SELECT status_rank FROM send_attempts WHERE message_id = $1 AND part = $2 AND attempt = $3
+		), moved AS (
+			UPDATE send_attempts SET
+				status = CASE WHEN $5 > status_rank THEN $4 ELSE status END,
+				status_rank = greatest(status_rank, $5),
+				error_code = CASE WHEN $6 > 0 AND ($5, $6) > (error_rank, error_code) THEN $6 ELSE error_code END,
+				error_rank = CASE WHEN $6 > 0 THEN greatest(error_rank, $5) ELSE error_rank END
+			WHERE message_id = $1 AND part = $2 AND attempt = $3
+			RETURNING status, status_rank, error_code
+		)
+		SELECT m.workflow_id, moved.status, moved.error_code, moved.status_rank > old.status_rank
+		FROM moved, old, messages m WHERE m.message_id = $1`,
+		key.MessageID, key.Part, key.Attempt, status, status.Rank(), errorCode).Scan(
+		&change.WorkflowID, &change.Status, &change.ErrorCode, &change.Moved)
+	if err != nil {
+		return change, err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE messages SET status = best.status, status_rank = best.status_rank, error_code = best.error_code, segments = best.segments
+		FROM (
+			SELECT status, status_rank, error_code, segments FROM send_attempts WHERE message_id = $1 AND part = $2
+			ORDER BY CASE WHEN status IN ('delivered', 'read') THEN status_rank ELSE 0 END DESC, attempt DESC LIMIT 1
+		) best
+		WHERE (direction = 'outbound' AND message_id = $1 AND $2 = 1) OR (in_reply_to = $1 AND part = $2)`, key.MessageID, key.Part)
+	return change, err
+}
+
+// Accepted returns the sid of an accepted attempt with its account, or KindNotFound.
+func (m *Messages) Accepted(ctx context.Context, ownerID string, key domain.AttemptKey) (accountSid, sid string, err error) {
+	err = inTx(ctx, m.pool, "attempt", func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			SELECT account_sid, twilio_sid FROM send_attempts
+			WHERE message_id = $1 AND part = $2 AND attempt = $3 AND owner_id = $4 AND state = 'accepted'`,
+			key.MessageID, key.Part, key.Attempt, ownerID).Scan(&accountSid, &sid)
+	})
+	return accountSid, sid, err
+}

@@ -1,0 +1,215 @@
+package postgres
+
+import (
+	"context"
+	"maps"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"parley/internal/domain"
+)
+
+// Cipher encrypts what must not be stored in clear. The place binds a ciphertext to its row and column.
+type Cipher interface {
+	Encrypt(plain []byte, place string) ([]byte, error)
+	Decrypt(ciphertext []byte, place string) ([]byte, error)
+}
+
+// Directory stores who there is: owners with their settings, Twilio accounts, senders.
+type Directory struct {
+	pool   *pgxpool.Pool
+	cipher Cipher
+}
+
+// NewDirectory returns a directory over a pool.
+func NewDirectory(pool *pgxpool.Pool, cipher Cipher) *Directory { return &Directory{pool, cipher} }
+
+// AddOwner adds an owner, or renames the one with this id.
+func (d *Directory) AddOwner(ctx context.Context, owner domain.Owner) error {
+	return inTx(ctx, d.pool, "owner", func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO owners (owner_id, name) VALUES ($1, $2)
+			ON CONFLICT (owner_id) DO UPDATE SET name = excluded.name`, owner.OwnerID, text(owner.Name))
+		return err
+	})
+}
+
+// Owners returns every owner, by id.
+func (d *Directory) Owners(ctx context.Context) ([]domain.Owner, error) {
+	return list[domain.Owner](ctx, d.pool, "owners", `SELECT owner_id, name, created_at FROM owners ORDER BY owner_id`)
+}
+
+// Owner returns one owner, or KindNotFound.
+func (d *Directory) Owner(ctx context.Context, ownerID string) (domain.Owner, error) {
+	return one[domain.Owner](ctx, d.pool, "owner", `SELECT owner_id, name, created_at FROM owners WHERE owner_id = $1`, ownerID)
+}
+
+// SetSettings stores several settings of an owner, all or none. It returns KindInvalid with every problem.
+func (d *Directory) SetSettings(ctx context.Context, ownerID string, values map[string]string) error {
+	return inTx(ctx, d.pool, "owner settings", func(ctx context.Context, tx pgx.Tx) error {
+		stored, err := storedSettings(ctx, tx, ownerID)
+		if err != nil {
+			return err
+		}
+		maps.Copy(stored, values)
+		if _, err := domain.ParseSettings(stored); err != nil {
+			return err
+		}
+		for name, value := range values {
+			if _, err := tx.Exec(ctx, `
+				INSERT INTO owner_settings (owner_id, name, value) VALUES ($1, $2, $3)
+				ON CONFLICT (owner_id, name) DO UPDATE SET value = excluded.value, updated_at = now()`, ownerID, name, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// UnsetSetting gives a setting of an owner its default again.
+func (d *Directory) UnsetSetting(ctx context.Context, ownerID, name string) error {
+	return inTx(ctx, d.pool, "owner settings", func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM owner_settings WHERE owner_id = $1 AND name = $2`, ownerID, name)
+		return err
+	})
+}
+
+// Settings returns an owner's settings, complete with defaults, or KindNotFound.
+func (d *Directory) Settings(ctx context.Context, ownerID string) (settings domain.Settings, err error) {
+	err = inTx(ctx, d.pool, "owner settings", func(ctx context.Context, tx pgx.Tx) error {
+		settings, err = settingsOf(ctx, tx, ownerID)
+		return err
+	})
+	return settings, err
+}
+
+func settingsOf(ctx context.Context, tx pgx.Tx, ownerID string) (domain.Settings, error) {
+	stored, err := storedSettings(ctx, tx, ownerID)
+	if err != nil {
+		return domain.Settings{}, err
+	}
+	return domain.ParseSettings(stored)
+}
+
+// storedSettings returns what an owner set, or KindNotFound where there is no such owner.
+func storedSettings(ctx context.Context, tx pgx.Tx, ownerID string) (map[string]string, error) {
+	stored := map[string]string{}
+	err := tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT jsonb_object_agg(name, value) FROM owner_settings s WHERE s.owner_id = o.owner_id), '{}')
+		FROM owners o WHERE o.owner_id = $1`, ownerID).Scan(&stored)
+	return stored, err
+}
+
+// AddAccount adds an account, or replaces the name and token of the one with this sid.
+func (d *Directory) AddAccount(ctx context.Context, account domain.Account, authToken string) error {
+	ciphertext, err := d.cipher.Encrypt([]byte(authToken), tokenPlace(account.AccountSid))
+	if err != nil {
+		return err
+	}
+	return inTx(ctx, d.pool, "account", func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO twilio_accounts (account_sid, name, auth_token) VALUES ($1, $2, $3)
+			ON CONFLICT (account_sid) DO UPDATE
+			SET name = excluded.name, auth_token = excluded.auth_token, updated_at = now()`,
+			account.AccountSid, text(account.Name), ciphertext)
+		return err
+	})
+}
+
+// Accounts returns every account, by sid.
+func (d *Directory) Accounts(ctx context.Context) ([]domain.Account, error) {
+	return list[domain.Account](ctx, d.pool, "accounts", `SELECT account_sid, name, created_at FROM twilio_accounts ORDER BY account_sid`)
+}
+
+// RemoveAccount removes an account that has no senders any more. It returns KindNotFound where there is none, and
+// KindConflict where senders are left.
+func (d *Directory) RemoveAccount(ctx context.Context, accountSid string) error {
+	return inTx(ctx, d.pool, "account", func(ctx context.Context, tx pgx.Tx) error {
+		var senders int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM senders WHERE account_sid = $1`, accountSid).Scan(&senders); err != nil {
+			return err
+		}
+		if senders > 0 {
+			return domain.Errorf(domain.KindConflict, "account %s still has %d senders: remove them first", accountSid, senders)
+		}
+		return removed(tx.Exec(ctx, `DELETE FROM twilio_accounts WHERE account_sid = $1`, accountSid))
+	})
+}
+
+// Credentials returns an account's credentials, KindNotFound for an account that is not known, or KindConfiguration where
+// the keyset does not fit.
+func (d *Directory) Credentials(ctx context.Context, accountSid string) (domain.Credentials, error) {
+	var ciphertext []byte
+	err := inTx(ctx, d.pool, "account", func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT auth_token FROM twilio_accounts WHERE account_sid = $1`, accountSid).Scan(&ciphertext)
+	})
+	if err != nil {
+		return domain.Credentials{}, err
+	}
+	token, err := d.cipher.Decrypt(ciphertext, tokenPlace(accountSid))
+	if err != nil {
+		return domain.Credentials{}, err
+	}
+	return domain.Credentials{AccountSid: accountSid, AuthToken: string(token)}, nil
+}
+
+// tokenPlace is what an auth token's ciphertext is bound to: a row copied to another account does not decrypt.
+func tokenPlace(accountSid string) string { return "twilio_accounts/" + accountSid + "/auth_token" }
+
+// AddSender adds a sender; adding it again is fine. It returns KindConflict where another owner has it, and KindNotFound
+// where there is no such account or owner.
+func (d *Directory) AddSender(ctx context.Context, sender domain.Sender) error {
+	return inTx(ctx, d.pool, "sender", func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `
+			INSERT INTO senders (account_sid, channel, address, owner_id) VALUES ($1, $2, $3, $4)
+			ON CONFLICT DO NOTHING`, sender.AccountSid, sender.Channel, sender.Address, sender.OwnerID); err != nil {
+			return err
+		}
+		ownerID, err := ownerOf(ctx, tx, sender.AccountSid, domain.Address{Channel: sender.Channel, Value: sender.Address})
+		if err == nil && ownerID != sender.OwnerID {
+			return domain.Errorf(domain.KindConflict, "this sender belongs to owner %s", ownerID)
+		}
+		return err
+	})
+}
+
+// Senders returns the senders of an owner, or of all where ownerID is empty.
+func (d *Directory) Senders(ctx context.Context, ownerID string) ([]domain.Sender, error) {
+	return list[domain.Sender](ctx, d.pool, "senders", `
+		SELECT account_sid, channel, address, owner_id, created_at FROM senders
+		WHERE $1 = '' OR owner_id = $1 ORDER BY owner_id, channel, address, account_sid`, ownerID)
+}
+
+// SendersOf returns every sender with this address: one, unless several accounts share it.
+func (d *Directory) SendersOf(ctx context.Context, address domain.Address) ([]domain.Sender, error) {
+	return list[domain.Sender](ctx, d.pool, "senders", `
+		SELECT account_sid, channel, address, owner_id, created_at FROM senders
+		WHERE channel = $1 AND address = $2 ORDER BY owner_id, account_sid`, address.Channel, address.Value)
+}
+
+// RemoveSender removes a sender, or returns KindNotFound.
+func (d *Directory) RemoveSender(ctx context.Context, accountSid string, address domain.Address) error {
+	return inTx(ctx, d.pool, "sender", func(ctx context.Context, tx pgx.Tx) error {
+		return removed(tx.Exec(ctx, `DELETE FROM senders WHERE account_sid = $1 AND channel = $2 AND address = $3`,
+			accountSid, address.Channel, address.Value))
+	})
+}
+
+// ResolveSender returns the owner of one of our addresses with the owner's settings, or KindNotFound.
+func (d *Directory) ResolveSender(ctx context.Context, accountSid string, address domain.Address) (ownerID string, settings domain.Settings, err error) {
+	err = inTx(ctx, d.pool, "sender", func(ctx context.Context, tx pgx.Tx) error {
+		if ownerID, err = ownerOf(ctx, tx, accountSid, address); err != nil {
+			return err
+		}
+		settings, err = settingsOf(ctx, tx, ownerID)
+		return err
+	})
+	return ownerID, settings, err
+}
+
+func ownerOf(ctx context.Context, tx pgx.Tx, accountSid string, address domain.Address) (ownerID string, err error) {
+	err = tx.QueryRow(ctx, `SELECT owner_id FROM senders WHERE account_sid = $1 AND channel = $2 AND address = $3`,
+		accountSid, address.Channel, address.Value).Scan(&ownerID)
+	return ownerID, err
+}

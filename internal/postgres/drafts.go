@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"parley/internal/domain"
+)
+
+// promptTurns is how many earlier messages of the pair a model sees.
+const promptTurns = 20
+
+// Draft returns the reply that is stored for a message, or KindNotFound.
+func (m *Messages) Draft(ctx context.Context, ownerID, messageID string) (draft domain.Draft, err error) {
+	err = inTx(ctx, m.pool, "draft", func(ctx context.Context, tx pgx.Tx) error {
+		draft, err = draftOf(ctx, tx, ownerID, messageID)
+		return err
+	})
+	return draft, err
+}
+
+// Prompt returns what a model needs to answer a message: the owner's instructions and the latest messages of the pair,
+// oldest first, up to this one.
+func (m *Messages) Prompt(ctx context.Context, ownerID, messageID string) (prompt domain.Prompt, err error) {
+	err = inTx(ctx, m.pool, "prompt", func(ctx context.Context, tx pgx.Tx) error {
+		settings, err := settingsOf(ctx, tx, ownerID)
+		if err != nil {
+			return err
+		}
+		turns, err := collect[domain.Turn](ctx, tx, `
+			SELECT earlier.direction, earlier.body
+			FROM messages m JOIN messages earlier USING (pair_id)
+			WHERE m.message_id = $1 AND m.owner_id = $2 AND earlier.seq <= m.seq AND earlier.body <> ''
+			ORDER BY earlier.seq DESC LIMIT $3`, messageID, ownerID, promptTurns+1)
+		if err != nil {
+			return err
+		}
+		if len(turns) == 0 {
+			return pgx.ErrNoRows
+		}
+		slices.Reverse(turns)
+		prompt = domain.Prompt{Instructions: settings.Instructions, Turns: turns}
+		return nil
+	})
+	return prompt, err
+}
+
+// SaveReply stores a model's answer with what it cost. Key: the message: where a draft is stored already, that one is
+// returned and the new text is dropped; what it cost is kept all the same. An answer without text leaves only its cost.
+func (m *Messages) SaveReply(ctx context.Context, reply domain.NewReply) (draft domain.Draft, err error) {
+	id, err := newID()
+	if err != nil {
+		return draft, err
+	}
+	err = inTx(ctx, m.pool, "reply", func(ctx context.Context, tx pgx.Tx) error {
+		c := reply.Completion
+		if _, err := tx.Exec(ctx, `
+			INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms)
+			SELECT $1, owner_id, message_id, $4, $5, $6, $7, $8 FROM messages WHERE message_id = $2 AND owner_id = $3`,
+			id, reply.MessageID, reply.OwnerID, c.Provider, c.Model, c.InputTokens, c.OutputTokens, c.Latency.Milliseconds()); err != nil {
+			return err
+		}
+		if c.Text == "" {
+			return nil
+		}
+		draft, err = saveDraft(ctx, tx, reply.OwnerID, reply.MessageID, c.Text)
+		return err
+	})
+	return draft, err
+}
+
+// saveDraft stores the reply to a message, once, and returns the one that is stored.
+func saveDraft(ctx context.Context, tx pgx.Tx, ownerID, messageID, body string) (domain.Draft, error) {
+	id, err := newID()
+	if err != nil {
+		return domain.Draft{}, err
+	}
+	if _, err := tx.Exec(ctx, `
+		INSERT INTO drafts (draft_id, owner_id, message_id, answers, body) VALUES ($1, $2, $3, ARRAY[$3::text], $4)
+		ON CONFLICT (message_id, answers) DO NOTHING`, id, ownerID, messageID, text(body)); err != nil {
+		return domain.Draft{}, err
+	}
+	return draftOf(ctx, tx, ownerID, messageID)
+}
+
+func draftOf(ctx context.Context, tx pgx.Tx, ownerID, messageID string) (draft domain.Draft, err error) {
+	var body string
+	err = tx.QueryRow(ctx, `
+		SELECT draft_id, body FROM drafts WHERE message_id = $1 AND owner_id = $2 AND answers = ARRAY[$1::text]`,
+		messageID, ownerID).Scan(&draft.DraftID, &body)
+	draft.Parts = len(domain.Parts(body))
+	return draft, err
+}
+
+// draftBody returns the text of a draft, or KindNotFound.
+func draftBody(ctx context.Context, tx pgx.Tx, ownerID, draftID string) (body string, err error) {
+	err = tx.QueryRow(ctx, `SELECT body FROM drafts WHERE draft_id = $1 AND owner_id = $2`, draftID, ownerID).Scan(&body)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", domain.Errorf(domain.KindNotFound, "draft not found")
+	}
+	return body, err
+}

@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parley/internal/domain"
+)
+
+// Park marks a message as waiting for a person. Key: the park. A message that is not open any more stays as it is.
+func (m *Messages) Park(ctx context.Context, in domain.NewPark) error {
+	return inTx(ctx, m.pool, "park", func(ctx context.Context, tx pgx.Tx) error {
+		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `
+			UPDATE messages SET park = $2, park_step = $3, park_reason = $4,
+				reply_state = CASE reply_state WHEN 'pending' THEN 'parked' ELSE reply_state END
+			WHERE message_id = $1 AND finished_at IS NULL`, in.MessageID, in.Park, in.Step, text(in.Reason))
+		return err
+	})
+}
+
+// Finish closes a message's flow, on every way out. Key: the message. The rows decide, whatever the flow remembers: what
+// Twilio accepted is answered and charged, an attempt still begun is declared unknown, a message still open is closed, and what
+// was reserved and not charged is handed back. After it no claim of the message is granted.
+func (m *Messages) Finish(ctx context.Context, in domain.NewFinish) (finished domain.Finished, err error) {
+	err = inTx(ctx, m.pool, "finish", func(ctx context.Context, tx pgx.Tx) error {
+		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `
+			UPDATE send_attempts SET state = 'unknown', resolved_at = clock_timestamp() WHERE message_id = $1 AND state = 'begun'`,
+			in.MessageID); err != nil {
+			return err
+		}
+		rows, err := endOf(ctx, tx, in.MessageID)
+		if err != nil {
+			return err
+		}
+		outcome, state := ending(rows, in.Ending)
+		if rows.accepted {
+			_, err = settle(ctx, tx, in.OwnerID, in.WorkflowID, in.MessageID)
+		} else {
+			err = release(ctx, tx, in.OwnerID, in.WorkflowID, in.MessageID)
+		}
+		if err != nil {
+			return err
+		}
+		finished = domain.Finished{Outcome: outcome, Status: rows.status, ErrorCode: rows.errorCode}
+		_, err = tx.Exec(ctx, `
+			UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = $4, park = NULL, park_step = NULL, park_reason = NULL,
+				finished_at = coalesce(finished_at, clock_timestamp())
+			WHERE message_id = $1`, in.MessageID, state, outcome, text(in.Reason))
+		return err
+	})
+	return finished, err
+}
+
+// endRows is what the end of a flow is decided by.
+type endRows struct {
+	direction  domain.Direction
+	replyState domain.ReplyState
+	outcome    domain.Outcome // of an earlier Finish
+	accepted   bool // some attempt of part 1
+	unknown    bool // some attempt of any part
+	status     domain.Status
+	errorCode  int
+}
+
+func endOf(ctx context.Context, tx pgx.Tx, messageID string) (rows endRows, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT m.direction, m.reply_state, coalesce(m.outcome, ''),
+			coalesce((SELECT bool_or(state = 'accepted' AND part = 1) FROM send_attempts a WHERE a.message_id = m.message_id), false),
+			coalesce((SELECT bool_or(state = 'unknown') FROM send_attempts a WHERE a.message_id = m.message_id), false),
+			coalesce(last.status, ''), coalesce(last.error_code, 0)
+		FROM messages m LEFT JOIN LATERAL (
+			SELECT a.status, a.error_code FROM send_attempts a WHERE a.message_id = m.message_id
+			ORDER BY a.part DESC, a.attempt DESC LIMIT 1
+		) last ON true
+		WHERE m.message_id = $1`, messageID).Scan(
+		&rows.direction, &rows.replyState, &rows.outcome, &rows.accepted, &rows.unknown, &rows.status, &rows.errorCode)
+	return rows, err
+}
+
+// ending decides how a flow ended, and what its message is left as.
+func ending(rows endRows, believed domain.Outcome) (domain.Outcome, domain.ReplyState) {
+	sent := believed == domain.OutcomeReplied || believed == domain.OutcomeSent
+	switch {
+	case rows.accepted && rows.direction == domain.Outbound:
+		return domain.OutcomeSent, domain.ReplyAnswered
+	case rows.accepted:
+		return domain.OutcomeReplied, domain.ReplyAnswered
+	case rows.unknown:
+		return domain.OutcomeUnknown, domain.ReplyFailed
+	case rows.outcome != "": // closed before
+		return rows.outcome, rows.replyState
+	case sent: // the flow remembers what the rows do not show
+		return domain.OutcomeFailed, domain.ReplyFailed
+	case rows.replyState.Open():
+		return believed, domain.ReplyFailed
+	default:
+		return believed, rows.replyState
+	}
+}

@@ -1,0 +1,213 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"parley/internal/domain"
+)
+
+// Messages stores messages and all that happens to them.
+type Messages struct{ pool *pgxpool.Pool }
+
+// NewMessages returns a message store over a pool.
+func NewMessages(pool *pgxpool.Pool) *Messages { return &Messages{pool} }
+
+// RecordInbound stores an inbound message with its place in the pair. Key: (account, message sid); a second call returns
+// what is stored. A message without text gets the owner's fixed answer as its draft. It returns KindConflict where the
+// message is already another owner's.
+func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (recorded domain.Recorded, err error) {
+	ours, err := domain.ParseAddress(in.Received.To)
+	if err != nil {
+		return recorded, err
+	}
+	theirs, err := domain.ParseAddress(in.Received.From)
+	if err != nil {
+		return recorded, err
+	}
+	err = inTx(ctx, m.pool, "inbound message", func(ctx context.Context, tx pgx.Tx) error {
+		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, in.Received.ProfileName)
+		if err != nil {
+			return err
+		}
+		id, err := newID()
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid, twilio_sid,
+				from_address, to_address, body, media, parameters, seq, reply_state, status, deadline, received_at)
+			VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, 'pending', 'received', $14, $15)
+			ON CONFLICT (account_sid, twilio_sid) DO NOTHING`,
+			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.Received.AccountSid, in.Received.MessageSid,
+			in.Received.From, in.Received.To, text(in.Received.Body), orEmpty(in.Received.Media), storable(in.Received.Other), p.seq,
+			in.Deadline, in.Received.ReceivedAt)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 1 {
+			if err := advance(ctx, tx, p); err != nil {
+				return err
+			}
+			recorded = domain.Recorded{MessageID: id, ReplyState: domain.ReplyPending}
+		} else if err := tx.QueryRow(ctx, `
+			SELECT message_id, coalesce(reply_state, '') FROM messages
+			WHERE account_sid = $1 AND twilio_sid = $2 AND owner_id = $3`,
+			in.Received.AccountSid, in.Received.MessageSid, in.OwnerID).Scan(&recorded.MessageID, &recorded.ReplyState); err != nil {
+			return conflictIfMissing(err, "the message is stored for another owner")
+		}
+		if domain.Parts(in.Received.Body) != nil {
+			return nil
+		}
+		settings, err := settingsOf(ctx, tx, in.OwnerID)
+		if err != nil {
+			return err
+		}
+		draft, err := saveDraft(ctx, tx, in.OwnerID, recorded.MessageID, settings.AttachmentText)
+		recorded.DraftID, recorded.Parts = draft.DraftID, draft.Parts
+		return err
+	})
+	return recorded, err
+}
+
+// RecordOutbound stores a message of ours with its place in the pair. Key: (owner, Key); a second call returns what is
+// stored, or KindConflict where the key stands for another message.
+func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (recorded domain.Recorded, err error) {
+	ours, err := domain.ParseAddress(in.From)
+	if err != nil {
+		return recorded, err
+	}
+	theirs, err := domain.ParseAddress(in.To)
+	if err != nil {
+		return recorded, err
+	}
+	if ours.Channel != theirs.Channel {
+		return recorded, domain.Errorf(domain.KindInvalid, "a message cannot go from %s to %s", ours.Channel, theirs.Channel)
+	}
+	recorded.Parts = len(outboundParts(in.Body, in.Media))
+	if recorded.Parts == 0 {
+		return recorded, domain.Errorf(domain.KindInvalid, "a message needs a body or media")
+	}
+	err = inTx(ctx, m.pool, "outbound message", func(ctx context.Context, tx pgx.Tx) error {
+		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, "")
+		if err != nil {
+			return err
+		}
+		id, err := newID()
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid,
+				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, received_at)
+			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, now())
+			ON CONFLICT (owner_id, idempotency_key) DO NOTHING`,
+			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, text(in.Body), orEmpty(in.Media), p.seq,
+			text(in.Key), in.Deadline)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 1 {
+			recorded.MessageID, recorded.ReplyState = id, domain.ReplyPending
+			return advance(ctx, tx, p)
+		}
+		err = tx.QueryRow(ctx, `
+			SELECT message_id, reply_state FROM messages
+			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND body = $4`,
+			in.OwnerID, text(in.Key), p.id, text(in.Body)).Scan(&recorded.MessageID, &recorded.ReplyState)
+		return conflictIfMissing(err, "the key was used for another message")
+	})
+	return recorded, err
+}
+
+// ResolveContact returns the contact behind an address, which is added where it is new. Key: (owner, channel, address).
+// A profile name is kept until another comes.
+func (m *Messages) ResolveContact(ctx context.Context, ownerID string, address domain.Address, profileName string) (contactID string, err error) {
+	err = inTx(ctx, m.pool, "contact", func(ctx context.Context, tx pgx.Tx) error {
+		contactID, err = upsertContact(ctx, tx, ownerID, address, profileName)
+		return err
+	})
+	return contactID, err
+}
+
+// pair is the locked row of (our address, their address), with the person.
+type pair struct {
+	id        string
+	contactID string
+	seq       int64 // the place that the next message takes
+}
+
+// enterPair locks a pair's row, made where it is new, and finds the person.
+func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours, theirs domain.Address, profileName string) (p pair, err error) {
+	id, err := newID()
+	if err != nil {
+		return p, err
+	}
+	// The update changes nothing: it is what locks a row that was there.
+	if err := tx.QueryRow(ctx, `
+		INSERT INTO pairs (pair_id, owner_id, channel, our_address, their_address) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (owner_id, channel, our_address, their_address) DO UPDATE SET next_seq = pairs.next_seq
+		RETURNING pair_id, next_seq`, id, ownerID, ours.Channel, ours.Value, theirs.Value).Scan(&p.id, &p.seq); err != nil {
+		return p, err
+	}
+	p.contactID, err = upsertContact(ctx, tx, ownerID, theirs, profileName)
+	return p, err
+}
+
+// advance takes the place that enterPair showed.
+func advance(ctx context.Context, tx pgx.Tx, p pair) error {
+	_, err := tx.Exec(ctx, `UPDATE pairs SET next_seq = next_seq + 1 WHERE pair_id = $1`, p.id)
+	return err
+}
+
+// upsertContact always writes: RecordInbound and ResolveContact do it for the same person at the same time, and a row
+// that the other has not committed yet can only be waited for.
+func upsertContact(ctx context.Context, tx pgx.Tx, ownerID string, address domain.Address, profileName string) (contactID string, err error) {
+	id, err := newID()
+	if err != nil {
+		return "", err
+	}
+	err = tx.QueryRow(ctx, `
+		INSERT INTO contacts (contact_id, owner_id, channel, address, profile_name) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (owner_id, channel, address) DO UPDATE
+		SET profile_name = coalesce(nullif(excluded.profile_name, ''), contacts.profile_name)
+		RETURNING contact_id`, id, ownerID, address.Channel, address.Value, text(profileName)).Scan(&contactID)
+	return contactID, err
+}
+
+// outboundParts returns the bodies that a message of ours is sent as. Media without a text is one part.
+func outboundParts(body string, media []domain.Media) []string {
+	parts := domain.Parts(body)
+	if len(parts) == 0 && len(media) > 0 {
+		return []string{""}
+	}
+	return parts
+}
+
+func conflictIfMissing(err error, message string) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Errorf(domain.KindConflict, "%s", message)
+	}
+	return err
+}
+
+func orEmpty(media []domain.Media) []domain.Media {
+	if media == nil {
+		return []domain.Media{}
+	}
+	return media
+}
+
+// storable drops the NUL characters that jsonb refuses.
+func storable(parameters map[string][]string) map[string][]string {
+	clean := make(map[string][]string, len(parameters))
+	for name, values := range parameters {
+		for _, value := range values {
+			clean[text(name)] = append(clean[text(name)], text(value))
+		}
+	}
+	return clean
+}
