@@ -1,0 +1,102 @@
+// Package messaging holds the steps of the messaging role: one part of a message is sent through Twilio, and its status is
+// asked for.
+//
+// Send makes at most one POST an attempt. Its states, as rows of send_attempts:
+//
+//	(none) --claim--> begun --POST--> accepted | refused | not_sent | unknown
+//	not_sent --claim--> begun
+//
+// What can go wrong, and what then happens:
+//   - The worker dies before the claim commits: nothing happened; the next execution claims.
+//   - It dies after the claim: the next execution finds the attempt begun and does not POST: KindUnknownOutcome.
+//   - It stalls after the claim: nothing is posted later than PostWithin after it, by this machine's monotonic clock.
+//   - Twilio was not reached, or asks for patience: not_sent; a retry claims afresh, with every check.
+//   - The POST was written and no clear answer came: unknown; never repeated.
+//   - The worker dies before it records the answer: as after the claim.
+package messaging
+
+import (
+	"context"
+	"time"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// Store keeps the attempts. Each method is one transaction.
+type Store interface {
+	Claim(context.Context, domain.NewClaim) (domain.Claim, error)
+	Resolve(context.Context, domain.Resolution) (domain.Attempt, error)
+	Accepted(ctx context.Context, ownerID string, key domain.AttemptKey) (accountSid, sid string, err error)
+	ApplyStatus(context.Context, domain.StatusEvent) (domain.StatusChange, error)
+}
+
+// Accounts knows Twilio's credentials.
+type Accounts interface {
+	Credentials(ctx context.Context, accountSid string) (domain.Credentials, error)
+}
+
+// Post is one message to be created at Twilio.
+type Post struct {
+	From, To, Body string
+	Media          []domain.Media
+	Key            domain.AttemptKey // stands in the status callback's URL
+	ValidityPeriod time.Duration
+}
+
+// Answer is what one POST came to. State is never begun.
+type Answer struct {
+	State      domain.AttemptState
+	Sid        string
+	Status     domain.Status
+	Segments   int
+	ErrorCode  int
+	ErrorKind  domain.Kind // of a refusal: configuration or denied
+	Error      string
+	RetryAfter time.Duration
+}
+
+// Delivery is what Twilio says of a message that it accepted.
+type Delivery struct {
+	Status    domain.Status
+	ErrorCode int
+}
+
+// Twilio creates and reads messages.
+type Twilio interface {
+	Create(context.Context, domain.Credentials, Post) Answer
+	Fetch(ctx context.Context, credentials domain.Credentials, sid string) (Delivery, error)
+}
+
+// Activities are the steps of the messaging role.
+type Activities struct {
+	store    Store
+	accounts Accounts
+	twilio   Twilio
+}
+
+// New returns the steps over a store, the accounts and Twilio.
+func New(store Store, accounts Accounts, twilio Twilio) *Activities {
+	return &Activities{store, accounts, twilio}
+}
+
+// FetchStatus asks Twilio for the status of an accepted attempt and moves the row forward. It reads; running it twice is harmless.
+func (a *Activities) FetchStatus(ctx context.Context, in contract.FetchStatusInput) (contract.FetchStatusResult, error) {
+	accountSid, sid, err := a.store.Accepted(ctx, in.OwnerID, in.AttemptKey)
+	if err != nil {
+		return contract.FetchStatusResult{}, err
+	}
+	credentials, err := a.accounts.Credentials(ctx, accountSid)
+	if err != nil {
+		return contract.FetchStatusResult{}, err
+	}
+	delivery, err := a.twilio.Fetch(ctx, credentials, sid)
+	if err != nil {
+		return contract.FetchStatusResult{}, err
+	}
+	change, err := a.store.ApplyStatus(ctx, domain.StatusEvent{
+		AttemptKey: in.AttemptKey, AccountSid: accountSid, Sid: sid,
+		Status: delivery.Status, ErrorCode: delivery.ErrorCode, Source: domain.SourceFetch,
+	})
+	return contract.FetchStatusResult{Status: change.Status, ErrorCode: change.ErrorCode}, err
+}

@@ -1,0 +1,102 @@
+package messaging
+
+import (
+	"context"
+	"time"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// recordTimeout bounds the transaction that stores an answer. It does not end with the activity: what a POST came to must
+// be known even if nobody waits for the result any more.
+const recordTimeout = 8 * time.Second
+
+// Send sends one part of a message. Key: the attempt, of which it makes one POST at most.
+//
+// It returns a result for what is settled (accepted, refused for good, past the deadline, closed meanwhile), and an error
+// for what is not: KindUnknownOutcome (may have been sent: never repeat it), KindConfiguration (an operator must mend it),
+// KindThrottled and KindUnavailable (known not sent: the retry claims afresh).
+func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.SendResult, error) {
+	started := time.Now() // before the claim, so that this clock's limit is never later than the database's
+	claim, err := a.store.Claim(ctx, domain.NewClaim{
+		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, DraftID: in.DraftID, Anyway: in.Anyway, PostWithin: in.PostWithin,
+	})
+	if err != nil {
+		return contract.SendResult{}, err
+	}
+	switch claim.State {
+	case domain.ClaimGranted:
+		answer := a.post(ctx, in, claim, started)
+		return a.record(ctx, in, answer)
+	case domain.ClaimResolved:
+		return result(claim.Resolved, 0)
+	case domain.ClaimBegun:
+		return result(domain.Attempt{State: domain.AttemptUnknown}, 0)
+	case domain.ClaimExpired:
+		return contract.SendResult{State: contract.SendExpired}, nil
+	case domain.ClaimClosed:
+		return contract.SendResult{State: contract.SendClosed}, nil
+	default:
+		return contract.SendResult{}, domain.Errorf(domain.KindInternal, "no such claim state: %q", claim.State)
+	}
+}
+
+// post makes the attempt's one POST, unless too much time has passed since the claim. A POST that is under way is not
+// aborted when the activity is cancelled: that would make an unknown of it.
+func (a *Activities) post(ctx context.Context, in contract.SendInput, claim domain.Claim, started time.Time) Answer {
+	credentials, err := a.accounts.Credentials(ctx, claim.AccountSid)
+	if err != nil {
+		return notPosted(err)
+	}
+	if time.Since(started) > in.PostWithin || ctx.Err() != nil {
+		return Answer{State: domain.AttemptNotSent, Error: "not posted: too much time had passed since the claim"}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.SendTimeout)
+	defer cancel()
+	return a.twilio.Create(ctx, credentials, Post{
+		From: claim.From, To: claim.To, Body: claim.Body, Media: claim.Media, Key: in.AttemptKey, ValidityPeriod: in.ValidityPeriod,
+	})
+}
+
+// notPosted is the answer where the credentials could not be had. What an operator must mend ends the attempt; what may
+// pass by itself leaves it to be claimed afresh.
+func notPosted(err error) Answer {
+	if domain.KindOf(err).Retryable() {
+		return Answer{State: domain.AttemptNotSent, Error: err.Error()}
+	}
+	return Answer{State: domain.AttemptRefused, ErrorKind: domain.KindConfiguration, Error: err.Error()}
+}
+
+// record stores the answer and returns what the row then says: a callback may have come first.
+func (a *Activities) record(ctx context.Context, in contract.SendInput, answer Answer) (contract.SendResult, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	attempt, err := a.store.Resolve(ctx, domain.Resolution{
+		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, State: answer.State, Sid: answer.Sid, Status: answer.Status, Segments: answer.Segments,
+		ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error,
+	})
+	if err != nil {
+		return contract.SendResult{}, err // the retry finds the attempt begun
+	}
+	return result(attempt, answer.RetryAfter)
+}
+
+// result turns an attempt's row into what the flow is told.
+func result(attempt domain.Attempt, retryAfter time.Duration) (contract.SendResult, error) {
+	switch attempt.State {
+	case domain.AttemptAccepted:
+		return contract.SendResult{State: contract.SendAccepted, Attempt: attempt.Number, Status: attempt.Status, ErrorCode: attempt.ErrorCode}, nil
+	case domain.AttemptRefused:
+		if attempt.ErrorKind == domain.KindConfiguration {
+			return contract.SendResult{}, &domain.Error{Kind: domain.KindConfiguration, Code: attempt.ErrorCode, Message: attempt.Error}
+		}
+		return contract.SendResult{State: contract.SendRefused, ErrorCode: attempt.ErrorCode}, nil
+	case domain.AttemptNotSent:
+		return contract.SendResult{}, &domain.Error{Kind: domain.KindThrottled, Code: attempt.ErrorCode, Message: "not sent yet: " + attempt.Error, RetryAfter: retryAfter}
+	case domain.AttemptUnknown:
+		return contract.SendResult{}, domain.Errorf(domain.KindUnknownOutcome, "the message may have been sent: its fate is unknown")
+	default:
+		return contract.SendResult{}, domain.Errorf(domain.KindInternal, "no such attempt state: %q", attempt.State)
+	}
+}

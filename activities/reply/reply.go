@@ -1,0 +1,63 @@
+// Package reply holds the steps of the reply role: a model writes an answer, which is stored before its id travels.
+package reply
+
+import (
+	"context"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// Provider writes replies: one call, no retries of its own. An answer without text is not an error.
+type Provider interface {
+	Complete(context.Context, domain.Prompt) (domain.Completion, error)
+}
+
+// Store keeps drafts. Draft returns KindNotFound where none is stored.
+type Store interface {
+	Draft(ctx context.Context, ownerID, messageID string) (domain.Draft, error)
+	Prompt(ctx context.Context, ownerID, messageID string) (domain.Prompt, error)
+	SaveReply(context.Context, domain.NewReply) (domain.Draft, error)
+}
+
+// Activities are the steps of the reply role.
+type Activities struct {
+	store    Store
+	provider Provider
+}
+
+// New returns the steps over a store and a provider.
+func New(store Store, provider Provider) *Activities { return &Activities{store, provider} }
+
+// tries is how often a model is asked within one execution: an answer without text is worth one more call, not more.
+const tries = 2
+
+// Generate has the model answer a message. Key: the message: a draft that is stored already is returned, and the model is not
+// asked. A model that twice gives no text is KindInvalid: the flow parks.
+func (a *Activities) Generate(ctx context.Context, in contract.GenerateInput) (contract.Draft, error) {
+	draft, err := a.store.Draft(ctx, in.OwnerID, in.MessageID)
+	if domain.KindOf(err) != domain.KindNotFound || err == nil {
+		return draft, err
+	}
+	prompt, err := a.store.Prompt(ctx, in.OwnerID, in.MessageID)
+	if err != nil {
+		return contract.Draft{}, err
+	}
+	for range tries {
+		completion, err := a.ask(ctx, in, prompt)
+		if err != nil {
+			return contract.Draft{}, err
+		}
+		draft, err := a.store.SaveReply(ctx, domain.NewReply{OwnerID: in.OwnerID, MessageID: in.MessageID, Completion: completion})
+		if err != nil || completion.Text != "" {
+			return draft, err
+		}
+	}
+	return contract.Draft{}, domain.Errorf(domain.KindInvalid, "the model gave no text, %d times", tries)
+}
+
+func (a *Activities) ask(ctx context.Context, in contract.GenerateInput, prompt domain.Prompt) (domain.Completion, error) {
+	ctx, cancel := context.WithTimeout(ctx, in.Timeout)
+	defer cancel()
+	return a.provider.Complete(ctx, prompt)
+}

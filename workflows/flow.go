@@ -1,0 +1,222 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// flow is what inbound and outbound messages share: where the flow stands, how a step runs, how it parks and ends.
+type flow struct {
+	status   contract.StatusResult
+	timing   contract.Timing
+	deadline time.Time // nothing is claimed after it
+	anyway   bool      // an operator said that the deadline does not count
+	parks    int       // how often the flow has parked; names the next park
+	commands workflow.Channel
+}
+
+// ending is a way out that is not the intended one. It travels as an error from the step to the end of the flow.
+type ending struct {
+	outcome contract.Outcome
+	reason  string
+}
+
+func (e *ending) Error() string { return string(e.outcome) + ": " + e.reason }
+
+// setup makes the flow answer queries and take commands.
+func (f *flow) setup(ctx workflow.Context) error {
+	f.status.Stage = contract.StageReceived
+	f.commands = workflow.NewBufferedChannel(ctx, 1)
+	err := workflow.SetQueryHandlerWithOptions(ctx, contract.StatusQuery,
+		func() (contract.StatusResult, error) { return f.status, nil },
+		workflow.QueryHandlerOptions{Description: "Where the message stands: stage, steps, and why it is parked."})
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		f.accept(ctx, contract.RetryCommand, "Parked: run the failed step again, after its cause was mended."),
+		f.accept(ctx, contract.AbandonCommand, "Parked: end the flow without sending."))
+}
+
+// accept makes the flow take a command as an update. The same command as a signal is read while the flow is parked.
+func (f *flow) accept(ctx workflow.Context, name, description string) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, name,
+		func(ctx workflow.Context, command contract.Command) error { return f.take(ctx, name, command) },
+		workflow.UpdateHandlerOptions{
+			Validator:   func(ctx workflow.Context, command contract.Command) error { return f.check(ctx, name, command) },
+			Description: description,
+		})
+}
+
+// pending is a step that was started.
+type pending[In, Out any] struct {
+	flow     *flow
+	activity contract.Activity[In, Out]
+	call     func() (workflow.ActivityOptions, In)
+	future   contract.Future[Out]
+}
+
+// start starts a step. call yields its options and input, afresh each time the step runs.
+func start[In, Out any](ctx workflow.Context, f *flow, activity contract.Activity[In, Out], call func() (workflow.ActivityOptions, In)) *pending[In, Out] {
+	p := &pending[In, Out]{flow: f, activity: activity, call: call}
+	p.run(ctx)
+	return p
+}
+
+// do runs a step to its end.
+func do[In, Out any](ctx workflow.Context, f *flow, activity contract.Activity[In, Out], call func() (workflow.ActivityOptions, In)) (Out, error) {
+	return start(ctx, f, activity, call).wait(ctx)
+}
+
+func (p *pending[In, Out]) run(ctx workflow.Context) {
+	p.flow.mark(ctx, p.activity.Name, contract.StepRunning, "")
+	options, in := p.call()
+	p.future = p.activity.Start(ctx, options, in)
+}
+
+// wait returns the step's result. A failure that no retry mends parks the flow until an operator has the step run again. Any other
+// end of the step is an *ending.
+func (p *pending[In, Out]) wait(ctx workflow.Context) (Out, error) {
+	for {
+		out, err := p.future.Get(ctx)
+		if err == nil {
+			p.flow.mark(ctx, p.activity.Name, contract.StepDone, "")
+			return out, nil
+		}
+		if end := endingOf(ctx, p.activity.Name, err); end != nil {
+			p.flow.mark(ctx, p.activity.Name, contract.StepEnded, end.reason)
+			return out, end
+		}
+		if err := p.flow.park(ctx, p.activity.Name, err); err != nil {
+			p.flow.mark(ctx, p.activity.Name, contract.StepEnded, err.Error())
+			return out, err
+		}
+		p.run(ctx)
+	}
+}
+
+// endingOf tells a failure that ends the flow (cancelled, too late) from one that an operator can mend, for which it is nil.
+func endingOf(ctx workflow.Context, step string, err error) *ending {
+	if temporal.IsCanceledError(err) || ctx.Err() != nil {
+		return &ending{domain.OutcomeCancelled, "cancelled during " + step}
+	}
+	activity, isActivity := errors.AsType[*temporal.ActivityError](err)
+	if temporal.IsTimeoutError(err) || (isActivity && activity.RetryState() == enums.RETRY_STATE_TIMEOUT) {
+		return &ending{domain.OutcomeExpired, step + " did not succeed before the deadline: " + reasonOf(err)}
+	}
+	return nil
+}
+
+// kindOf returns the error kind that a step reported.
+func kindOf(err error) domain.Kind {
+	if application, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		return domain.Kind(application.Type())
+	}
+	return domain.KindInternal
+}
+
+// reasonOf returns what a step reported, without Temporal's envelope.
+func reasonOf(err error) string {
+	if application, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		return application.Message()
+	}
+	return err.Error()
+}
+
+// rest is how long a step may take that is of no use past the deadline.
+func (f *flow) rest(ctx workflow.Context) time.Duration { return f.deadline.Sub(workflow.Now(ctx)) }
+
+// late ends the flow where its deadline has passed.
+func (f *flow) late(ctx workflow.Context) error {
+	if f.rest(ctx) > 0 {
+		return nil
+	}
+	return &ending{domain.OutcomeExpired, "the deadline " + f.deadline.UTC().Format(time.RFC3339) + " has passed"}
+}
+
+// enter moves the flow to a stage: one event, with whatever else changes there.
+func (f *flow) enter(ctx workflow.Context, stage contract.Stage, more ...temporal.SearchAttributeUpdate) error {
+	f.status.Stage = stage
+	f.describe(ctx)
+	return workflow.UpsertTypedSearchAttributes(ctx, append(more, contract.SearchStage.ValueSet(string(stage)))...)
+}
+
+// mark notes how far a step is.
+func (f *flow) mark(ctx workflow.Context, name string, state contract.StepState, note string) {
+	step := contract.StepStatus{Name: name, State: state, Note: note}
+	for i := range f.status.Steps {
+		if f.status.Steps[i].Name == name {
+			f.status.Steps[i] = step
+			f.describe(ctx)
+			return
+		}
+	}
+	f.status.Steps = append(f.status.Steps, step)
+	f.describe(ctx)
+}
+
+// describe writes the flow's details for the UI, in Markdown without tables (they render only in newer UIs). No event.
+func (f *flow) describe(ctx workflow.Context) {
+	var text strings.Builder
+	if park := f.status.Park; park != nil {
+		fmt.Fprintf(&text, "**Parked** at `%s` since %s: %s\n\n**What to do:** %s\n\nPark `%s`; gives up at %s.\n\n",
+			park.Step, park.Since.UTC().Format(time.RFC3339), park.Reason, park.Advice, park.Name, park.Until.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintf(&text, "Stage: **%s**\n", f.status.Stage)
+	if f.status.MessageID != "" {
+		fmt.Fprintf(&text, "\nMessage `%s` of owner `%s`\n", f.status.MessageID, f.status.OwnerID)
+	}
+	text.WriteString("\n")
+	for _, step := range f.status.Steps {
+		fmt.Fprintf(&text, "- `%s`: %s", step.Name, step.State)
+		if step.Note != "" {
+			text.WriteString(": " + step.Note)
+		}
+		text.WriteString("\n")
+	}
+	workflow.SetCurrentDetails(ctx, text.String())
+}
+
+// finish is every flow's last step, whatever came before: it runs on a context of its own, so that a cancelled flow ends properly
+// too. record stores a message whose owner is known and that is not stored yet.
+func (f *flow) finish(ctx workflow.Context, intended contract.Outcome, problem error, record func(workflow.Context) error) (contract.MessageResult, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	in := contract.NewFinish{Ending: intended}
+	if end, ok := errors.AsType[*ending](problem); ok {
+		in.Ending, in.Reason = end.outcome, end.reason
+	} else if problem != nil {
+		in.Ending, in.Reason = domain.OutcomeFailed, problem.Error()
+	}
+	if f.status.OwnerID != "" && f.status.MessageID == "" {
+		if err := record(ctx); err != nil {
+			workflow.GetLogger(ctx).Warn("the message could not be stored at the end", "error", err.Error())
+		}
+	}
+	finished := contract.Finished{Outcome: in.Ending}
+	if f.status.MessageID != "" {
+		in.OwnerID, in.MessageID, in.WorkflowID = f.status.OwnerID, f.status.MessageID, workflow.GetInfo(ctx).WorkflowExecution.ID
+		byRows, err := do(ctx, f, contract.Finish, func() (workflow.ActivityOptions, contract.NewFinish) { return closing(), in })
+		if err == nil { // else an operator abandoned it: it ends as it remembers
+			finished = byRows
+		}
+	}
+	f.status.Outcome = finished.Outcome
+	if err := f.enter(ctx, contract.StageClosed, contract.SearchOutcome.ValueSet(string(finished.Outcome))); err != nil {
+		return contract.MessageResult{}, err
+	}
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		return contract.MessageResult{}, err
+	}
+	return contract.MessageResult{
+		MessageID: f.status.MessageID, Outcome: finished.Outcome, Status: finished.Status, ErrorCode: finished.ErrorCode,
+	}, nil
+}

@@ -1,0 +1,113 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// InboundMessage answers one message that Twilio delivered, and follows the answer. Its id is contract.InboundWorkflowID.
+func InboundMessage(ctx workflow.Context, in contract.InboundMessageInput) (contract.MessageResult, error) {
+	f := inbound{received: in.Received}
+	if err := f.setup(ctx); err != nil {
+		return contract.MessageResult{}, err
+	}
+	return f.finish(ctx, domain.OutcomeReplied, f.run(ctx), f.record)
+}
+
+type inbound struct {
+	flow
+	received contract.Received
+	stored   contract.Recorded
+}
+
+func (f *inbound) setup(ctx workflow.Context) error {
+	f.deadline = f.received.ReceivedAt.Add(domain.DefaultSettings(domain.English).Timing.ReplyDeadline) // until the owner's is known
+	return f.flow.setup(ctx)
+}
+
+// run is the way of an inbound message.
+func (f *inbound) run(ctx workflow.Context) error {
+	if err := f.resolve(ctx); err != nil {
+		return err
+	}
+	identified := f.identify(ctx)
+	if err := f.record(ctx); err != nil {
+		return err
+	}
+	if _, err := identified.wait(ctx); err != nil {
+		return err
+	}
+	if err := f.decide(ctx); err != nil {
+		return err
+	}
+	draft, err := f.draft(ctx)
+	if err != nil {
+		return err
+	}
+	return f.sendAndFollow(ctx, draft.DraftID, draft.Parts)
+}
+
+// resolve finds the owner, and with it the lengths of everything that follows.
+func (f *inbound) resolve(ctx workflow.Context) error {
+	owner, err := do(ctx, &f.flow, contract.ResolveAccount, func() (workflow.ActivityOptions, contract.ResolveAccountInput) {
+		return resolving(), contract.ResolveAccountInput{AccountSid: f.received.AccountSid, Address: f.received.To}
+	})
+	if err != nil {
+		return err
+	}
+	f.status.OwnerID, f.timing = owner.OwnerID, owner.Timing
+	f.deadline = f.received.ReceivedAt.Add(f.timing.ReplyDeadline)
+	if f.anyway {
+		f.deadline = workflow.Now(ctx).Add(f.timing.ReplyDeadline)
+	}
+	return f.enter(ctx, contract.StageWorking, contract.SearchOwner.ValueSet(owner.OwnerID))
+}
+
+// record stores the message.
+func (f *inbound) record(ctx workflow.Context) error {
+	stored, err := do(ctx, &f.flow, contract.RecordInbound, func() (workflow.ActivityOptions, contract.NewInbound) {
+		return recording(), contract.NewInbound{
+			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, Received: f.received, Deadline: f.deadline,
+		}
+	})
+	f.stored, f.status.MessageID = stored, stored.MessageID
+	return err
+}
+
+// identify finds the person, beside the recording.
+func (f *inbound) identify(ctx workflow.Context) *pending[contract.ResolveIdentityInput, contract.ResolveIdentityResult] {
+	return start(ctx, &f.flow, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
+		return looking(f.rest(ctx)), contract.ResolveIdentityInput{
+			OwnerID: f.status.OwnerID, Address: f.received.From, ProfileName: f.received.ProfileName,
+		}
+	})
+}
+
+// decide says whether the message is to be answered at all.
+func (f *inbound) decide(ctx workflow.Context) error {
+	if !f.stored.ReplyState.Open() { // closed by an earlier flow that Temporal has forgotten; Finish says how
+		return &ending{domain.OutcomeFailed, "the message was closed before: " + string(f.stored.ReplyState)}
+	}
+	return f.late(ctx)
+}
+
+// draft has a reply reserved and written. A message without text has the owner's fixed one already: nobody has to write, so
+// nothing is reserved.
+func (f *inbound) draft(ctx workflow.Context) (contract.Draft, error) {
+	if f.stored.DraftID != "" {
+		return contract.Draft{DraftID: f.stored.DraftID, Parts: f.stored.Parts}, nil
+	}
+	_, err := do(ctx, &f.flow, contract.Reserve, func() (workflow.ActivityOptions, contract.ReserveInput) {
+		return looking(f.rest(ctx)), contract.ReserveInput{
+			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID,
+		}
+	})
+	if err != nil {
+		return contract.Draft{}, err
+	}
+	return do(ctx, &f.flow, contract.Generate, func() (workflow.ActivityOptions, contract.GenerateInput) {
+		return generating(f.rest(ctx)), contract.GenerateInput{OwnerID: f.status.OwnerID, MessageID: f.status.MessageID, Timeout: f.timing.ModelTimeout}
+	})
+}

@@ -1,0 +1,79 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// OutboundMessage sends one message of ours, and follows it. Its id is contract.OutboundWorkflowID.
+func OutboundMessage(ctx workflow.Context, in contract.OutboundMessageInput) (contract.MessageResult, error) {
+	f := outbound{in: in}
+	if err := f.setup(ctx); err != nil {
+		return contract.MessageResult{}, err
+	}
+	return f.finish(ctx, domain.OutcomeSent, f.run(ctx), f.record)
+}
+
+type outbound struct {
+	flow
+	in     contract.OutboundMessageInput
+	stored contract.Recorded
+}
+
+func (f *outbound) setup(ctx workflow.Context) error {
+	f.deadline = f.in.StartedAt.Add(domain.DefaultSettings(domain.English).Timing.OutboundDeadline) // until the owner's is known
+	return f.flow.setup(ctx)
+}
+
+// run is the way of a message of ours.
+func (f *outbound) run(ctx workflow.Context) error {
+	if err := f.resolve(ctx); err != nil {
+		return err
+	}
+	identified := start(ctx, &f.flow, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
+		return looking(f.rest(ctx)), contract.ResolveIdentityInput{OwnerID: f.status.OwnerID, Address: f.in.To}
+	})
+	if err := f.record(ctx); err != nil {
+		return err
+	}
+	if _, err := identified.wait(ctx); err != nil {
+		return err
+	}
+	if !f.stored.ReplyState.Open() {
+		return &ending{domain.OutcomeFailed, "the message was closed before: " + string(f.stored.ReplyState)}
+	}
+	return f.sendAndFollow(ctx, "", f.stored.Parts)
+}
+
+// resolve checks that the sender is the owner's.
+func (f *outbound) resolve(ctx workflow.Context) error {
+	owner, err := do(ctx, &f.flow, contract.ResolveAccount, func() (workflow.ActivityOptions, contract.ResolveAccountInput) {
+		return resolving(), contract.ResolveAccountInput{AccountSid: f.in.AccountSid, Address: f.in.From}
+	})
+	if err != nil {
+		return err
+	}
+	if owner.OwnerID != f.in.OwnerID {
+		return &ending{domain.OutcomeFailed, "the sender belongs to another owner"}
+	}
+	f.status.OwnerID, f.timing = owner.OwnerID, owner.Timing
+	f.deadline = f.in.StartedAt.Add(f.timing.OutboundDeadline)
+	if f.anyway {
+		f.deadline = workflow.Now(ctx).Add(f.timing.OutboundDeadline)
+	}
+	return f.enter(ctx, contract.StageWorking, contract.SearchOwner.ValueSet(owner.OwnerID))
+}
+
+// record stores the message.
+func (f *outbound) record(ctx workflow.Context) error {
+	stored, err := do(ctx, &f.flow, contract.RecordOutbound, func() (workflow.ActivityOptions, contract.NewOutbound) {
+		return recording(), contract.NewOutbound{
+			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, AccountSid: f.in.AccountSid,
+			From: f.in.From, To: f.in.To, Body: f.in.Body, Media: f.in.Media, Key: f.in.Key, Deadline: f.deadline,
+		}
+	})
+	f.stored, f.status.MessageID = stored, stored.MessageID
+	return err
+}

@@ -1,0 +1,158 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// order is a command that a parked flow took.
+type order struct {
+	name    string
+	command contract.Command
+}
+
+// park waits for a person: it marks the message, says what is wrong and what to do, and returns nil for retry, or an *ending for
+// abandon, for a flow that nobody looked after in time, or for one that was cancelled.
+func (f *flow) park(ctx workflow.Context, step string, cause error) error {
+	f.parks++
+	now, stage, kind := workflow.Now(ctx), f.status.Stage, kindOf(cause)
+	park := contract.Park{
+		Name: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, f.parks),
+		Step: step, Reason: reasonOf(cause), Advice: advice(step, kind),
+		Since: now, Until: now.Add(f.parkTimeout()), Unknown: kind == domain.KindUnknownOutcome,
+	}
+	f.mark(ctx, step, contract.StepParked, park.Reason)
+	f.markMessage(ctx, park)
+	f.status.Park = &park
+	if err := f.enter(ctx, contract.StageParked); err != nil {
+		return err
+	}
+	taken, err := f.awaitOrder(ctx)
+	f.status.Park = nil
+	if err := errors.Join(f.enter(ctx, stage), err); err != nil {
+		return err
+	}
+	switch taken.name {
+	case contract.RetryCommand:
+		if taken.command.Anyway {
+			f.anyway = true
+			f.deadline = workflow.Now(ctx).Add(f.timing.ReplyDeadline)
+		}
+		return nil
+	case contract.AbandonCommand:
+		return &ending{domain.OutcomeAbandoned, "abandoned by an operator at " + step + ": " + park.Reason}
+	default:
+		return &ending{domain.OutcomeFailed, "nobody mended " + step + " in time: " + park.Reason}
+	}
+}
+
+// parkTimeout is the owner's, or the default while the owner is not known.
+func (f *flow) parkTimeout() time.Duration {
+	if f.timing.ParkTimeout > 0 {
+		return f.timing.ParkTimeout
+	}
+	return domain.DefaultSettings(domain.English).Timing.ParkTimeout
+}
+
+// markMessage notes the park in the message's row. A flow whose message is not stored yet has none, and one whose database is the trouble
+// cannot: it is parked all the same.
+func (f *flow) markMessage(ctx workflow.Context, park contract.Park) {
+	if f.status.MessageID == "" {
+		return
+	}
+	_, err := contract.ParkMessage.Do(ctx, recording(), contract.NewPark{
+		OwnerID: f.status.OwnerID, MessageID: f.status.MessageID, Park: park.Name, Step: park.Step, Reason: park.Reason,
+	})
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("the park is not in the message's row", "error", err.Error())
+	}
+}
+
+// awaitOrder waits for a command that holds. Signals from before the park, and such as do not hold, are dropped, never kept.
+func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
+	timerCtx, stopTimer := workflow.WithCancel(ctx)
+	defer stopTimer()
+	waiting := true
+	selector := workflow.NewSelector(ctx)
+	for _, name := range []string{contract.RetryCommand, contract.AbandonCommand} {
+		channel := workflow.GetSignalChannel(ctx, name)
+		for channel.ReceiveAsync(nil) { // from before this park
+			continue
+		}
+		selector.AddReceive(channel, func(channel workflow.ReceiveChannel, _ bool) {
+			var command contract.Command
+			channel.Receive(ctx, &command)
+			if refused := f.check(ctx, name, command); refused != nil {
+				workflow.GetLogger(ctx).Warn("signal dropped", "signal", name, "reason", refused.Error())
+				return
+			}
+			taken, waiting = order{name, command}, false
+		})
+	}
+	selector.AddReceive(f.commands, func(channel workflow.ReceiveChannel, _ bool) {
+		channel.Receive(ctx, &taken)
+		waiting = false
+	})
+	selector.AddFuture(workflow.NewTimerWithOptions(timerCtx, f.status.Park.Until.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: "gives up"}),
+		func(workflow.Future) { waiting = false })
+	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
+		err, waiting = &ending{domain.OutcomeCancelled, "cancelled while parked at " + f.status.Park.Step}, false
+	})
+	for waiting {
+		selector.Select(ctx)
+	}
+	return taken, err
+}
+
+// take hands a command that came as an update to the parked flow. It is checked again: another may have been taken since the
+// validator ran.
+func (f *flow) take(ctx workflow.Context, name string, command contract.Command) error {
+	if err := f.check(ctx, name, command); err != nil {
+		return err
+	}
+	if !f.commands.SendAsync(order{name, command}) {
+		return errors.New("another command was taken first")
+	}
+	return nil
+}
+
+// check says why a command does not hold at this moment, nil where it does.
+func (f *flow) check(ctx workflow.Context, name string, command contract.Command) error {
+	park := f.status.Park
+	switch {
+	case park == nil:
+		return errors.New("the flow is not parked: there is nothing to " + name)
+	case command.Park != "" && command.Park != park.Name:
+		return fmt.Errorf("park %s is over; the flow is parked as %s: look again before you decide", command.Park, park.Name)
+	case park.Unknown && command.Park == "":
+		return fmt.Errorf("whether the message was sent is unknown: say which park you mean (%s)", park.Name)
+	case name == contract.RetryCommand && park.Unknown:
+		return errors.New("whether the message was sent is unknown: it is not sent again; abandon ends the flow")
+	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0:
+		return fmt.Errorf("the deadline %s has passed: retry with anyway to send all the same", f.deadline.UTC().Format(time.RFC3339))
+	default:
+		return nil
+	}
+}
+
+// advice says what a person can do about a step that failed.
+func advice(step string, kind domain.Kind) string {
+	switch {
+	case kind == domain.KindUnknownOutcome:
+		return "The message may have reached the person. Look in Twilio's log; abandon ends the flow and sends nothing more."
+	case step == contract.ResolveAccount.Name && kind == domain.KindNotFound:
+		return "Nobody owns the address that was written to. Add it with `starter sender add`, then retry."
+	case step == contract.Generate.Name && kind == domain.KindConfiguration:
+		return "Mend the model's key, name or base URL, then retry."
+	case step == contract.Send.Name && kind == domain.KindConfiguration:
+		return "Mend the account at Twilio, or its token with `starter account add`, then retry."
+	default:
+		return "Mend the cause, then retry; or abandon the message."
+	}
+}

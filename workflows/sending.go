@@ -1,0 +1,163 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// deliveryStep is the name under which the wait for Twilio's status stands among the steps.
+const deliveryStep = "delivery"
+
+// sentPart is one part that Twilio accepted.
+type sentPart struct {
+	part, attempt int
+	status        contract.Status
+}
+
+// sendAndFollow sends a stored message part by part, charges it, and follows the delivery. draftID is empty where the
+// message's own body is sent.
+func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) error {
+	var sent []*sentPart
+	for part := 1; part <= parts; part++ {
+		accepted, err := f.send(ctx, draftID, part)
+		if err != nil {
+			return err
+		}
+		sent = append(sent, accepted)
+	}
+	charged := start(ctx, f, contract.Settle, func() (workflow.ActivityOptions, contract.SettleInput) {
+		return closing(), contract.SettleInput{OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID}
+	})
+	if err := f.enter(ctx, contract.StageDelivering); err != nil {
+		return err
+	}
+	if err := f.awaitDelivery(ctx, sent); err != nil {
+		return err
+	}
+	_, err := charged.wait(ctx)
+	return err
+}
+
+// send sends one part. An operator's retry after a refusal is a new attempt; one known not to have been sent stays the same attempt.
+func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, error) {
+	if err := f.late(ctx); err != nil && part == 1 {
+		return nil, err
+	}
+	attempt := 0
+	result, err := do(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
+		attempt++
+		return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
+			AttemptKey: contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt},
+			OwnerID:    f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
+			PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch result.State {
+	case contract.SendAccepted:
+		return &sentPart{part, result.Attempt, result.Status}, nil
+	case contract.SendRefused:
+		return nil, &ending{domain.OutcomeFailed, fmt.Sprintf("Twilio refused the message with code %d", result.ErrorCode)}
+	case contract.SendExpired:
+		return nil, &ending{domain.OutcomeExpired, "the deadline passed before the message could be sent"}
+	case contract.SendClosed:
+		return nil, &ending{domain.OutcomeFailed, "the message was closed meanwhile"}
+	default:
+		return nil, fmt.Errorf("no such send state: %q", result.State)
+	}
+}
+
+// awaitDelivery waits for the final status of every part: told by signal, or asked for at growing intervals. It gives up a while after
+// sent, which some carriers never follow by anything, and a while after Twilio itself gives up. What comes later moves only the rows.
+func (f *flow) awaitDelivery(ctx workflow.Context, sent []*sentPart) error {
+	f.mark(ctx, deliveryStep, contract.StepRunning, "")
+	signals := workflow.GetSignalChannel(ctx, contract.DeliverySignal)
+	interval, until := f.timing.DeliveryCheck, workflow.Now(ctx).Add(f.timing.ValidityPeriod+f.timing.DeliveryGrace)
+	wasSent := false
+	for {
+		if !wasSent && all(sent, func(p *sentPart) bool { return p.status.Rank() >= domain.StatusSent.Rank() }) {
+			wasSent, until = true, workflow.Now(ctx).Add(f.timing.DeliveryGrace)
+		}
+		if all(sent, func(p *sentPart) bool { return p.status.Final() }) {
+			f.mark(ctx, deliveryStep, contract.StepDone, string(sent[len(sent)-1].status))
+			return nil
+		}
+		left := until.Sub(workflow.Now(ctx))
+		if left <= 0 {
+			f.mark(ctx, deliveryStep, contract.StepEnded, "no final status in time; a later one still moves the row")
+			return nil
+		}
+		timedOut, err := f.awaitSignal(ctx, signals, sent, min(interval, left))
+		if err != nil {
+			return err
+		}
+		if timedOut {
+			f.fetch(ctx, sent)
+			interval = min(2*interval, longestCheck)
+		}
+	}
+}
+
+// awaitSignal waits for news of a part, or for a time to pass.
+func (f *flow) awaitSignal(ctx workflow.Context, signals workflow.ReceiveChannel, sent []*sentPart, wait time.Duration) (timedOut bool, err error) {
+	timerCtx, stopTimer := workflow.WithCancel(ctx)
+	defer stopTimer()
+	workflow.NewSelector(ctx).
+		AddReceive(signals, func(channel workflow.ReceiveChannel, _ bool) {
+			var news contract.Delivery
+			channel.Receive(ctx, &news)
+			for _, p := range sent {
+				if p.part == news.Part && p.attempt == news.Attempt {
+					p.advance(news.Status)
+				}
+			}
+		}).
+		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: "next status check"}),
+			func(workflow.Future) { timedOut = true }).
+		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
+			err = &ending{domain.OutcomeCancelled, "cancelled during " + deliveryStep}
+		}).
+		Select(ctx)
+	return timedOut, err
+}
+
+// fetch asks Twilio for the status of each part that has no final one. A question that fails is asked again at the next check: the
+// message is sent, and nobody has to act.
+func (f *flow) fetch(ctx workflow.Context, sent []*sentPart) {
+	for _, p := range sent {
+		if p.status.Final() {
+			continue
+		}
+		result, err := contract.FetchStatus.Do(ctx, fetching(), contract.FetchStatusInput{
+			AttemptKey: contract.AttemptKey{MessageID: f.status.MessageID, Part: p.part, Attempt: p.attempt}, OwnerID: f.status.OwnerID,
+		})
+		if err != nil {
+			f.mark(ctx, deliveryStep, contract.StepRunning, "Twilio could not be asked: "+reasonOf(err))
+			continue
+		}
+		p.advance(result.Status)
+	}
+}
+
+// advance moves a part's status forward, never back.
+func (p *sentPart) advance(status contract.Status) {
+	if status.Rank() > p.status.Rank() {
+		p.status = status
+	}
+}
+
+func all(sent []*sentPart, holds func(*sentPart) bool) bool {
+	for _, p := range sent {
+		if !holds(p) {
+			return false
+		}
+	}
+	return true
+}
