@@ -1,0 +1,35 @@
+// Package twiliosim plays Twilio for one account, in memory: it accepts messages over Twilio's API, moves them through
+// their statuses, posts signed webhooks and fails where a script tells it to. Only the simulator process and its tests
+// use it. It imports domain, config and the signature of internal/twilio, and nothing else of ours: it plays the other side.
+//
+// # Twilio's API, with Basic auth by account sid and auth token
+//
+//	POST /2010-04-01/Accounts/{AccountSid}/Messages.json        create
+//	GET  /2010-04-01/Accounts/{AccountSid}/Messages.json        list: To, From, DateSent, DateSent<, DateSent>, PageSize, PageToken
+//	GET  /2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json  fetch
+//
+// Requests are checked as Twilio checks them, and Twilio's magic numbers work
+// (https://www.twilio.com/docs/iam/test-credentials). Not played: messaging services, content templates, scheduling,
+// updates, prices; a TwiML answer to an inbound webhook is handed back and not acted on.
+//
+// # Control API, JSON, without auth
+//
+//	POST   /simulate/inbound   {from, to, body, media, message_sid, params}: posts a signed inbound webhook, answers what came back
+//	GET    /simulate/messages  every message, oldest first, with its status and the callbacks made
+//	GET    /simulate/requests  how many creates arrived, refused and unanswered ones included
+//	PUT    /simulate/script    a Rule; it replaces the rule of the same recipient
+//	DELETE /simulate/script    everything is normal again
+//	PUT    /simulate/token     {auth_token}: the account's token from now on
+//
+// # A message
+//
+// A create is answered queued; then sending, sent and delivered follow, CallbackDelay apart, each with a status callback.
+// A Rule ends it otherwise. As with Twilio, the first status has no callback, and a webhook is tried again only when its
+// connection failed, once.
+//
+// # Failure rules
+//
+// What a caller did wrong is answered (Twilio's error JSON; on the control API 400 and {"error"}). A webhook that fails is
+// recorded with the message and logged. Nothing is sent anywhere but to loopback: a StatusCallback to another host is
+// refused (21609), and so is such an inbound URL, at start. State lives in memory: the newest 50,000 messages.
+package twiliosim
