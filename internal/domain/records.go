@@ -134,6 +134,7 @@ const (
 
 // StatusChange says what an event did to the rows.
 type StatusChange struct {
+	AttemptKey        // of the attempt that the event is about
 	WorkflowID string // empty where no attempt of ours is known for it
 	Status     Status // the attempt's status after it
 	ErrorCode  int

@@ -222,21 +222,20 @@ func (m *Messages) ApplyStatus(ctx context.Context, event domain.StatusEvent) (c
 			return err
 		}
 		change, err = moveStatus(ctx, tx, key, event.Status, event.ErrorCode)
+		change.AttemptKey = key
 		return err
 	})
 	return change, err
 }
 
-// attemptOf finds the attempt that an event is about, within the verified account. An attempt that has a sid takes only
-// events of that sid.
+// attemptOf finds the attempt that an event is about, within the verified account: by its sid, else (NULLs sort last) by
+// the parameters of ours, where it has no sid yet.
 func attemptOf(ctx context.Context, tx pgx.Tx, event domain.StatusEvent) (ownerID string, key domain.AttemptKey, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT owner_id, message_id, part, attempt FROM send_attempts
-		WHERE account_sid = $1 AND twilio_sid = $2
-		UNION ALL
-		SELECT owner_id, message_id, part, attempt FROM send_attempts
-		WHERE message_id = $3 AND part = $4 AND attempt = $5 AND account_sid = $1 AND twilio_sid IS NULL
-		LIMIT 1`, event.AccountSid, event.Sid, event.MessageID, event.Part, event.Attempt).Scan(&ownerID, &key.MessageID, &key.Part, &key.Attempt)
+		WHERE account_sid = $1
+			AND (twilio_sid = $2 OR (message_id = $3 AND part = $4 AND attempt = $5 AND twilio_sid IS NULL))
+		ORDER BY twilio_sid LIMIT 1`, event.AccountSid, event.Sid, event.MessageID, event.Part, event.Attempt).Scan(&ownerID, &key.MessageID, &key.Part, &key.Attempt)
 	return ownerID, key, err
 }
 

@@ -1,0 +1,39 @@
+package edge
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"parley/internal/domain"
+)
+
+// counters are the edge's metrics. Their attributes have few values: routes, HTTP statuses, accounts that are ours.
+type counters struct {
+	requests, signatureFailures, duplicates metric.Int64Counter
+}
+
+func newCounters(meter metric.Meter) (counters, error) {
+	requests, err1 := meter.Int64Counter("parley.webhook.requests",
+		metric.WithDescription("Requests of Twilio, by path and the HTTP status they were answered with."))
+	failures, err2 := meter.Int64Counter("parley.webhook.signature_failures",
+		metric.WithDescription("Requests for an account of ours whose signature did not match. Any steady rate means that messages are lost."))
+	duplicates, err3 := meter.Int64Counter("parley.webhook.duplicates",
+		metric.WithDescription("Inbound messages that came again."))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return counters{}, domain.Errorf(domain.KindInternal, "metrics: %w", err)
+	}
+	return counters{requests, failures, duplicates}, nil
+}
+
+func (c counters) request(ctx context.Context, path string, status int) {
+	c.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("path", path), attribute.Int("status", status)))
+}
+
+func (c counters) signatureFailure(ctx context.Context, accountSid string) {
+	c.signatureFailures.Add(ctx, 1, metric.WithAttributes(attribute.String("account_sid", accountSid)))
+}
+
+func (c counters) duplicate(ctx context.Context) { c.duplicates.Add(ctx, 1) }

@@ -1,0 +1,174 @@
+// Package edge is Parley's side of Twilio's webhooks: it verifies a request, makes durable what it says, and only then
+// acknowledges it. It decides nothing about the message.
+//
+// The webhook process calls it. It declares the little it needs of stores and of Temporal, and knows none of them.
+//
+// What each answer tells Twilio:
+//
+//	200, 204  it is durable: a flow runs, or a row holds it (a repeated message: the same flow)
+//	400, 413, 415  the request is not one of Twilio's; sending it again changes nothing
+//	403       the account is not known, or the signature is not its own
+//	5xx       not durable; try again (Twilio does, where the URL is configured with connection overrides)
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/metric"
+
+	"parley/contract"
+	"parley/internal/domain"
+	"parley/internal/twilio"
+)
+
+// The paths that are configured at Twilio, below the public URL. The status callback's is twilio.StatusPath.
+const (
+	InboundPath  = "/webhooks/twilio/inbound"
+	FallbackPath = "/webhooks/twilio/fallback" // the same message again, after the inbound URL failed
+)
+
+// Accounts knows the Twilio accounts of all owners.
+type Accounts interface {
+	// Credentials returns an account's credentials, KindNotFound for one that is not ours.
+	Credentials(ctx context.Context, accountSid string) (domain.Credentials, error)
+}
+
+// Statuses keeps what Twilio says about messages of ours.
+type Statuses interface {
+	// ApplyStatus keeps an event and moves the attempt's status forward, in one transaction. Running it twice moves nothing.
+	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
+}
+
+// Flows starts and tells flows.
+type Flows interface {
+	// StartInbound starts the flow of a message, and reports false where it was started before. Key: account and message.
+	StartInbound(ctx context.Context, received domain.Received) (started bool, err error)
+	// SignalDelivery tells a flow how a delivery ended. A flow that is closed or unknown is no error: the row holds it.
+	SignalDelivery(ctx context.Context, workflowID string, delivery contract.Delivery) error
+}
+
+// Parts is what the edge is made of.
+type Parts struct {
+	PublicURL string // as it is configured at Twilio, without a trailing slash
+	Accounts  Accounts
+	Statuses  Statuses
+	Flows     Flows
+	Logger    *slog.Logger
+	Meter     metric.Meter
+}
+
+// edge holds the parts at work.
+type edge struct {
+	accounts Accounts
+	statuses Statuses
+	flows    Flows
+	verifier *twilio.Verifier
+	logger   *slog.Logger
+	counts   counters
+}
+
+// New returns the handler of Twilio's webhooks.
+func New(parts Parts) (http.Handler, error) {
+	counts, err := newCounters(parts.Meter)
+	if err != nil {
+		return nil, err
+	}
+	e := &edge{
+		accounts: parts.Accounts, statuses: parts.Statuses, flows: parts.Flows,
+		verifier: twilio.NewVerifier(parts.PublicURL), logger: parts.Logger, counts: counts,
+	}
+	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
+	engine := gin.New()          // without gin's logger: it prints query strings
+	// A redirect turns Twilio's POST into a GET and loses the form.
+	engine.RedirectTrailingSlash, engine.RedirectFixedPath = false, false
+	engine.HandleMethodNotAllowed = true
+	engine.Use(gin.CustomRecoveryWithWriter(nil, e.panicked))
+	engine.NoRoute(func(c *gin.Context) { c.AbortWithStatus(http.StatusNotFound) })
+	engine.NoMethod(func(c *gin.Context) { c.AbortWithStatus(http.StatusMethodNotAllowed) })
+	engine.POST(InboundPath, e.handle(e.inbound, answerTwiML))
+	engine.POST(FallbackPath, e.handle(e.inbound, answerTwiML))
+	engine.POST(twilio.StatusPath, e.handle(e.status, answerNothing))
+	return engine, nil
+}
+
+// handle answers one request: it is verified, then processed, then answered. This is the one place that logs what was
+// refused.
+func (e *edge) handle(process func(context.Context, *request) error, answer gin.HandlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		// Who hangs up early gets what was asked for all the same: half a start helps nobody. Every step has its own bound.
+		ctx := context.WithoutCancel(c.Request.Context())
+		r := &request{path: c.FullPath(), url: e.verifier.URL(c.Request.RequestURI)}
+		err := e.verify(ctx, c, r)
+		if err == nil {
+			err = process(ctx, r)
+		}
+		if err != nil {
+			status := statusOf(err)
+			e.logRefusal(ctx, r, status, err)
+			c.AbortWithStatus(status)
+		} else {
+			answer(c)
+		}
+		e.counts.request(ctx, r.path, c.Writer.Status())
+	}
+}
+
+// emptyTwiML answers a message with nothing: the reply is sent by its flow. A text/plain body would be sent as the reply.
+const emptyTwiML = `<?xml version="1.0" encoding="UTF-8"?><Response/>`
+
+func answerTwiML(c *gin.Context) { c.Data(http.StatusOK, "text/xml", []byte(emptyTwiML)) }
+
+func answerNothing(c *gin.Context) { c.Status(http.StatusNoContent) }
+
+// errMediaType is a body that is not a form.
+var errMediaType = errors.New("the body is not application/x-www-form-urlencoded")
+
+// statusOf is the one table from what went wrong to an HTTP status.
+func statusOf(err error) int {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return http.StatusRequestEntityTooLarge
+	}
+	if errors.Is(err, errMediaType) {
+		return http.StatusUnsupportedMediaType
+	}
+	switch domain.KindOf(err) {
+	case domain.KindInvalid:
+		return http.StatusBadRequest
+	case domain.KindDenied:
+		return http.StatusForbidden
+	case domain.KindNotFound:
+		return http.StatusNotFound
+	case domain.KindConflict:
+		return http.StatusConflict
+	case domain.KindBusy, domain.KindThrottled, domain.KindUnavailable, domain.KindConfiguration:
+		return http.StatusServiceUnavailable // also where an operator has to mend something first: Twilio may try again
+	case domain.KindUnknownOutcome, domain.KindInternal:
+		return http.StatusInternalServerError
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// logRefusal logs a request that was not taken. A signature that does not match an account of ours is loud: after a change
+// of token at Twilio every message is lost this way.
+func (e *edge) logRefusal(ctx context.Context, r *request, status int, err error) {
+	level := slog.LevelWarn
+	if status >= http.StatusInternalServerError || (r.known && status == http.StatusForbidden) {
+		level = slog.LevelError
+	}
+	e.logger.Log(ctx, level, "request refused", "path", r.path, "status", status, "error", err.Error(),
+		"url", r.url, "account_sid", r.accountSid, "message_sid", r.messageSid)
+}
+
+// panicked answers a request that met a defect of ours. The stack has no values in it, and the panic's own may be of the
+// form.
+func (e *edge) panicked(c *gin.Context, recovered any) {
+	e.logger.ErrorContext(c.Request.Context(), "handler panicked", "path", c.FullPath(), "panic_type", fmt.Sprintf("%T", recovered), "stack", string(debug.Stack()))
+	c.AbortWithStatus(http.StatusInternalServerError)
+}

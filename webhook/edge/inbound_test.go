@@ -1,0 +1,209 @@
+package edge_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"parley/contract"
+	"parley/internal/domain"
+	"parley/webhook/edge"
+)
+
+func TestInboundStartsItsFlowBeforeItAnswers(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{edge.InboundPath, edge.FallbackPath, edge.InboundPath + "?tenant=a%20b&x"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			before := time.Now()
+			w := b.post(signed(path, token, inboundForm()))
+			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/xml" ||
+				w.Body.String() != `<?xml version="1.0" encoding="UTF-8"?><Response/>` {
+				t.Errorf("got %d %q %q, want an empty TwiML", w.Code, w.Header().Get("Content-Type"), w.Body)
+			}
+			if len(b.flows.started) != 1 {
+				t.Fatalf("%d flows started, want 1", len(b.flows.started))
+			}
+			got := b.flows.started[0]
+			if got.ReceivedAt.Before(before) || got.ReceivedAt.After(time.Now()) || got.ReceivedAt.Location() != time.UTC {
+				t.Errorf("received at %s", got.ReceivedAt)
+			}
+			got.ReceivedAt = time.Time{}
+			want := domain.Received{
+				AccountSid: accountSid, MessageSid: messageSid, From: "+15005550100", To: "+15005550006", Body: "secret words",
+				Other: map[string][]string{"FromCity": {"SAN FRANCISCO"}},
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			route, _, _ := strings.Cut(path, "?")
+			if n := b.counted(t, "parley.webhook.requests", attribute.String("path", route), attribute.Int("status", 200)); n != 1 {
+				t.Errorf("%d requests counted, want 1", n)
+			}
+		})
+	}
+}
+
+func TestInboundAgainIsTheSameFlow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for range 3 {
+		if w := b.post(signed(edge.InboundPath, token, inboundForm())); w.Code != http.StatusOK {
+			t.Errorf("got %d, want 200", w.Code)
+		}
+	}
+	if w := b.post(signed(edge.FallbackPath, token, with("ErrorCode", "11200"))); w.Code != http.StatusOK {
+		t.Errorf("fallback: got %d, want 200", w.Code)
+	}
+	if len(b.flows.started) != 1 {
+		t.Errorf("%d flows started, want 1", len(b.flows.started))
+	}
+	if n := b.counted(t, "parley.webhook.duplicates"); n != 3 {
+		t.Errorf("%d duplicates counted, want 3", n)
+	}
+}
+
+func TestFallbackKeepsTwiliosExplanation(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	form := with("ErrorCode", "11200")
+	form.Set("ErrorUrl", publicURL+edge.InboundPath)
+	if w := b.post(signed(edge.FallbackPath, token, form)); w.Code != http.StatusOK {
+		t.Fatalf("got %d, want 200", w.Code)
+	}
+	other := b.flows.started[0].Other
+	if other["ErrorCode"][0] != "11200" || other["ErrorUrl"][0] != publicURL+edge.InboundPath {
+		t.Errorf("got %v", other)
+	}
+}
+
+func TestInboundRefusesAndStartsNothing(t *testing.T) {
+	t.Parallel()
+	away := domain.Errorf(domain.KindUnavailable, "account: the database does not answer")
+	encoded := inboundForm().Encode()
+	for name, test := range map[string]struct {
+		request *http.Request
+		arrange func(*bench)
+		want    int
+	}{
+		"a changed byte":          {signed(edge.InboundPath, token, inboundForm(), body(strings.Replace(encoded, "words", "wordz", 1))), nil, 403},
+		"an added parameter":      {signed(edge.InboundPath, token, inboundForm(), body(encoded+"&New=1")), nil, 403},
+		"another query":           {signed(edge.InboundPath+"?a=1", token, inboundForm(), func(r *http.Request) { r.RequestURI = edge.InboundPath + "?a=2" }), nil, 403},
+		"a changed signature":     {signed(edge.InboundPath, token, inboundForm(), header("X-Twilio-Signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8=")), nil, 403},
+		"no signature":            {unsigned(edge.InboundPath, encoded), nil, 403},
+		"another account's token": {signed(edge.InboundPath, otherToken, inboundForm()), nil, 403},
+		"signed for another path": {signed(edge.FallbackPath, token, inboundForm(), func(r *http.Request) { r.URL.Path = edge.InboundPath; r.RequestURI = edge.InboundPath }), nil, 403},
+		"headers that lie about the host": {
+			signed(edge.InboundPath, token, inboundForm(), header("X-Twilio-Signature", "x"), header("X-Forwarded-Host", "evil.example"), func(r *http.Request) { r.Host = "evil.example" }), nil, 403,
+		},
+		"an unknown account":       {signed(edge.InboundPath, token, with("AccountSid", "AC00000000000000000000000000000000")), nil, 403},
+		"no account":               {signed(edge.InboundPath, token, with("AccountSid", "")), nil, 403},
+		"an account of odd form":   {signed(edge.InboundPath, token, with("AccountSid", "+15005550100")), nil, 403},
+		"a message of odd form":    {signed(edge.InboundPath, token, with("MessageSid", "SM1")), nil, 400},
+		"no From":                  {signed(edge.InboundPath, token, with("From", "")), nil, 400},
+		"not a form":               {unsigned(edge.InboundPath, "%zz"), nil, 400},
+		"too large":                {signed(edge.InboundPath, token, with("Body", strings.Repeat("x", 64<<10))), nil, 413},
+		"JSON":                     {signed(edge.InboundPath, token, inboundForm(), header("Content-Type", "application/json")), nil, 415},
+		"no content type":          {signed(edge.InboundPath, token, inboundForm(), func(r *http.Request) { r.Header.Del("Content-Type") }), nil, 415},
+		"another method":           {httptest.NewRequest(http.MethodGet, edge.InboundPath, nil), nil, 405},
+		"another path":             {signed(edge.InboundPath+"/", token, inboundForm()), nil, 404},
+		"the store is down":        {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.accounts.err = away }, 503},
+		"the token is unreadable":  {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.accounts.err = domain.Errorf(domain.KindConfiguration, "keyset") }, 503},
+		"an error without kind":    {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.accounts.err = context.DeadlineExceeded }, 500},
+		"Temporal is down":         {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindUnavailable, "temporal") }, 503},
+		"a defect of ours":         {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.panics = true }, 500},
+		"a throttled start":        {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindThrottled, "temporal") }, 503},
+		"a start that conflicts":   {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindConflict, "temporal") }, 409},
+		"a start of unknown fate":  {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindUnknownOutcome, "temporal") }, 500},
+		"something that is absent": {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindNotFound, "namespace") }, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			if test.arrange != nil {
+				test.arrange(b)
+			}
+			w := b.post(test.request)
+			if w.Code != test.want || w.Body.Len() != 0 {
+				t.Errorf("got %d with the body %q, want %d without", w.Code, w.Body, test.want)
+			}
+			if len(b.flows.started) != 0 {
+				t.Error("a flow was started")
+			}
+			for _, secret := range []string{"secret", "5005550", token, otherToken} {
+				if strings.Contains(b.log.String(), secret) {
+					t.Errorf("the log has %q: %s", secret, b.log.String())
+				}
+			}
+			if lines := strings.Count(b.log.String(), "\n"); lines > 1 {
+				t.Errorf("%d lines logged, want one at most", lines)
+			}
+		})
+	}
+}
+
+func TestARefusedSignatureIsCountedAndLoggedLoudly(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.post(signed(edge.InboundPath+"?x=1", otherToken, inboundForm()))
+	b.post(signed(edge.InboundPath, token, with("AccountSid", "AC00000000000000000000000000000000")))
+	if n := b.counted(t, "parley.webhook.signature_failures", attribute.String("account_sid", accountSid)); n != 1 {
+		t.Errorf("%d failures counted, want 1", n)
+	}
+	if n := b.counted(t, "parley.webhook.signature_failures", attribute.String("account_sid", "AC00000000000000000000000000000000")); n != 0 {
+		t.Error("failures of an unknown account are counted: anybody could make new series")
+	}
+	lines := strings.Split(b.log.String(), "\n")
+	for _, want := range []string{`"level":"ERROR"`, `"url":"` + publicURL + edge.InboundPath + `?x=1"`, `"account_sid":"` + accountSid + `"`} {
+		if !strings.Contains(lines[0], want) {
+			t.Errorf("the log lacks %s: %s", want, lines[0])
+		}
+	}
+	if !strings.Contains(lines[1], `"level":"WARN"`) {
+		t.Errorf("an unknown account is louder than a warning: %s", lines[1])
+	}
+}
+
+func TestAClientThatHangsUpDoesNotLoseTheStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	w := b.post(signed(edge.InboundPath, token, inboundForm()).WithContext(ctx))
+	if w.Code != http.StatusOK || len(b.flows.started) != 1 {
+		t.Errorf("got %d and %d flows, want 200 and one", w.Code, len(b.flows.started))
+	}
+}
+
+func TestEveryStepHasABound(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	bounds := &boundedFlows{}
+	handler, err := edge.New(edge.Parts{
+		PublicURL: publicURL, Accounts: &b.accounts, Statuses: &b.statuses, Flows: bounds, Logger: discard(), Meter: noMeter(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler.ServeHTTP(httptest.NewRecorder(), signed(edge.InboundPath, token, inboundForm()))
+	if left := time.Until(bounds.deadline); left < 4*time.Second || left > 6*time.Second {
+		t.Errorf("the start may take %s, want up to 6 s: the SDK gives one call half of it", left)
+	}
+}
+
+// boundedFlows remembers how long a start may take.
+type boundedFlows struct{ deadline time.Time }
+
+func (f *boundedFlows) StartInbound(ctx context.Context, _ domain.Received) (bool, error) {
+	f.deadline, _ = ctx.Deadline()
+	return true, nil
+}
+
+func (f *boundedFlows) SignalDelivery(context.Context, string, contract.Delivery) error { return nil }

@@ -1,0 +1,82 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"parley/internal/domain"
+	"parley/internal/twilio"
+)
+
+const (
+	// maxBody is the most that is read of a request. Twilio's forms have a few KB, their body at most 1600 characters.
+	maxBody = 64 << 10
+	// accountTimeout bounds the look-up of an account: one row by its key.
+	accountTimeout = 2 * time.Second
+)
+
+// request is one request of Twilio, as far as it is known.
+type request struct {
+	path, url        string // the route; the URL that was signed
+	accountSid       string // as the form says; empty where it does not have the form of a sid, since it is logged
+	messageSid       string // once it is parsed
+	idempotencyToken string // Twilio's, the same in each of its own retries; for the log, the message's sid is the key
+	known            bool   // the account is ours
+	form, query      url.Values
+}
+
+// verify reads a request and checks that the holder of its account's auth token signed it. It returns KindDenied where
+// nobody of ours did, and KindInvalid, errMediaType or *http.MaxBytesError for what is not a form.
+func (e *edge) verify(ctx context.Context, c *gin.Context, r *request) error {
+	if err := r.read(c.Writer, c.Request); err != nil {
+		return err
+	}
+	if r.accountSid == "" {
+		return domain.Errorf(domain.KindDenied, "the form names no account")
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountTimeout)
+	defer cancel()
+	credentials, err := e.accounts.Credentials(ctx, r.accountSid)
+	if domain.KindOf(err) == domain.KindNotFound && err != nil {
+		return domain.Errorf(domain.KindDenied, "the account is not one of ours: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	r.known = true
+	signature := c.Request.Header.Get("X-Twilio-Signature")
+	if !e.verifier.Verify([]string{credentials.AuthToken}, c.Request.RequestURI, r.form, nil, signature) {
+		e.counts.signatureFailure(ctx, r.accountSid)
+		return domain.Errorf(domain.KindDenied, "the signature does not match: compare the url with the one configured at Twilio, and the account's auth token with its primary one")
+	}
+	return nil
+}
+
+// read reads the form. Its errors repeat nothing of it.
+func (r *request) read(w http.ResponseWriter, from *http.Request) error {
+	if mediaType, _, err := mime.ParseMediaType(from.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
+		return errMediaType
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, from.Body, maxBody))
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+		return err
+	}
+	if err != nil {
+		return domain.Errorf(domain.KindInvalid, "the body could not be read: %w", err)
+	}
+	r.query, r.idempotencyToken = from.URL.Query(), from.Header.Get("I-Twilio-Idempotency-Token")
+	if r.form, err = url.ParseQuery(string(body)); err != nil {
+		return domain.Errorf(domain.KindInvalid, "the body is not a form")
+	}
+	if sid := r.form.Get("AccountSid"); twilio.IsAccountSid(sid) {
+		r.accountSid = sid
+	}
+	return nil
+}

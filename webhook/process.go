@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"parley/internal/config"
+	"parley/internal/postgres"
+	"parley/internal/secrets"
+	"parley/internal/telemetry"
+	"parley/internal/temporalclient"
+	"parley/webhook/edge"
+)
+
+// process is the webhook, wired.
+type process struct {
+	handler http.Handler // for Twilio
+	metrics http.Handler
+	ready   func(context.Context) error
+	logger  *slog.Logger
+	closers []func()
+}
+
+// newProcess wires the webhook. Neither Postgres nor Temporal has to be there yet: it starts, and answers 503 until they are.
+func newProcess(ctx context.Context, settings config.Webhook, getenv func(string) string, logger *slog.Logger) (_ *process, err error) {
+	p := &process{logger: logger}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	cipher, err := secrets.Load(settings.Keyset.Keyset, settings.KeysetFile)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := telemetry.New(logger)
+	if err != nil {
+		return nil, err
+	}
+	p.metrics = metrics.Handler()
+	p.closers = append(p.closers, func() { _ = metrics.Shutdown(context.WithoutCancel(ctx)) }) // nothing is pushed, so nothing is lost
+	pool, err := postgres.Open(ctx, settings.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, pool.Close)
+	temporal, err := temporalclient.New(getenv, logger, metrics.Temporal())
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, temporal.Close)
+	p.ready = func(probe context.Context) error {
+		if ctx.Err() != nil {
+			return errStopping
+		}
+		// Temporal is left out on purpose. Without it inbound messages are answered 503, which Twilio, the log and the metrics
+		// see; taking the process out of service would lose the status callbacks too, and those need only the database.
+		return pool.Ping(probe)
+	}
+	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
+		PublicURL: settings.PublicURL,
+		Accounts:  postgres.NewDirectory(pool, cipher),
+		Statuses:  postgres.NewMessages(pool),
+		Flows:     edge.NewTemporal(temporal),
+		Logger:    logger,
+		Meter:     metrics.Meter("parley/webhook"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+var errStopping = errors.New("stopping")
+
+// close closes what was opened, in reverse.
+func (p *process) close() {
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		p.closers[i]()
+	}
+}

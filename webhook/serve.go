@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"parley/internal/domain"
+	"parley/internal/telemetry"
+)
+
+// Bounds of the public listener. Twilio sends a few KB at once and gives up after 15 s.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second // header and body
+	// From the end of the header: the body (below 10 s) and the longest handling, a status with its account, transaction and
+	// signal (2 + 4 + 4 s), with 5 s to spare.
+	writeTimeout   = 25 * time.Second
+	idleTimeout    = 75 * time.Second // longer than the 60 s of most proxies, so that they close first and never post into a closing connection
+	maxHeaderBytes = 16 << 10         // Twilio's headers have below 2 KB, behind proxies some more
+	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 10 s at most, with 5 s to
+	// spare. Whoever stops the process should wait for 20 s before killing it.
+	stopTimeout = 15 * time.Second
+)
+
+// serve listens for Twilio, then reports ready on the admin listener, until ctx ends; then it lets the requests under way
+// finish.
+func (p *process) serve(ctx context.Context, listen, adminListen string) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return domain.Errorf(domain.KindConfiguration, "PARLEY_LISTEN: %w", err)
+	}
+	server := &http.Server{
+		Handler:           p.handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	p.logger.Info("listening", "listener", "public", "address", listener.Addr().String())
+
+	stopAdmin, err := telemetry.ServeAdmin(ctx, adminListen, p.logger, p.ready, p.metrics)
+	if err != nil {
+		_ = server.Close() // nothing that it serves was promised yet
+		return err
+	}
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+		p.logger.Info("stopping")
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	// The admin listener ends last: until then it says that this process takes nothing new.
+	return errors.Join(err, stopped("public", server.Shutdown(bounded)), stopped("admin", stopAdmin(bounded)))
+}
+
+func stopped(listener string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("stop of the %s listener: %w", listener, err)
+}
