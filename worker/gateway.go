@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+
+	"parley/activities/messaging"
+	"parley/internal/domain"
+	"parley/internal/twilio"
+)
+
+// gateway lets the messaging steps speak to Twilio: the steps declare what they need, the client knows nothing of them.
+type gateway struct {
+	client    *twilio.Client
+	publicURL string
+}
+
+var _ messaging.Twilio = gateway{}
+
+// Create makes one POST. Twilio's callbacks come back with the attempt's key in their URL.
+func (g gateway) Create(ctx context.Context, credentials domain.Credentials, post messaging.Post) messaging.Answer {
+	message := twilio.NewMessage{
+		From: post.From, To: post.To, Body: post.Body,
+		StatusCallback: twilio.CallbackURL(g.publicURL, post.Key), ValidityPeriod: post.ValidityPeriod,
+	}
+	for _, media := range post.Media {
+		message.MediaURLs = append(message.MediaURLs, media.URL)
+	}
+	created := g.client.Create(ctx, credentials, message)
+	return messaging.Answer{
+		State: created.State, Sid: created.Sid, Status: created.Status, Segments: created.Segments,
+		ErrorCode: created.ErrorCode, ErrorKind: created.ErrorKind, Error: created.Error, RetryAfter: created.RetryAfter,
+	}
+}
+
+// Fetch reads a message's status.
+func (g gateway) Fetch(ctx context.Context, credentials domain.Credentials, sid string) (messaging.Delivery, error) {
+	message, err := g.client.Fetch(ctx, credentials, sid)
+	return messaging.Delivery{Status: message.Status, ErrorCode: message.ErrorCode}, err
+}

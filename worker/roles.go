@@ -1,0 +1,115 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/worker"
+
+	"parley/activities/account"
+	"parley/activities/billing"
+	"parley/activities/identity"
+	"parley/activities/messaging"
+	"parley/activities/persistence"
+	"parley/activities/reply"
+	"parley/contract"
+	"parley/internal/config"
+	"parley/internal/failure"
+	"parley/internal/llm"
+	"parley/internal/postgres"
+	"parley/internal/secrets"
+	"parley/internal/twilio"
+	"parley/workflows"
+)
+
+// parts are the implementations of all steps.
+type parts struct {
+	account     *account.Activities
+	persistence *persistence.Activities
+	identity    *identity.Activities
+	billing     *billing.Activities
+	reply       *reply.Activities
+	messaging   *messaging.Activities
+}
+
+// assemble builds the steps over the real stores and clients.
+func assemble(settings config.Worker, pool *pgxpool.Pool, cipher *secrets.Cipher, logger *slog.Logger) (parts, error) {
+	directory, messages := postgres.NewDirectory(pool, cipher), postgres.NewMessages(pool)
+	var provider reply.Provider = llm.Scripted{}
+	if settings.ModelProvider == config.ProviderOpenAI {
+		provider = llm.NewOpenAI(settings.ModelBaseURL, settings.OpenAIAPIKey, settings.ModelName)
+	} else {
+		logger.Warn("replies are scripted: set PARLEY_MODEL_PROVIDER to use a model")
+	}
+	return parts{
+		account:     account.New(directory),
+		persistence: persistence.New(messages),
+		identity:    identity.New(messages),
+		billing:     billing.New(messages),
+		reply:       reply.New(messages, provider),
+		messaging:   messaging.New(messages, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL}),
+	}, nil
+}
+
+// register gives a worker the definitions of its role, and nothing else.
+func register(w worker.Registry, role contract.Role, p parts) {
+	switch role {
+	case contract.RoleWorkflow:
+		contract.InboundMessage.Register(w, workflows.InboundMessage)
+		contract.OutboundMessage.Register(w, workflows.OutboundMessage)
+	case contract.RoleAccount:
+		contract.ResolveAccount.Register(w, p.account.Resolve)
+	case contract.RolePersistence:
+		contract.RecordInbound.Register(w, p.persistence.RecordInbound)
+		contract.RecordOutbound.Register(w, p.persistence.RecordOutbound)
+		contract.ParkMessage.Register(w, p.persistence.Park)
+		contract.Finish.Register(w, p.persistence.Finish)
+	case contract.RoleIdentity:
+		contract.ResolveIdentity.Register(w, p.identity.Resolve)
+	case contract.RoleBilling:
+		contract.Reserve.Register(w, p.billing.Reserve)
+		contract.Settle.Register(w, p.billing.Settle)
+	case contract.RoleReply:
+		contract.Generate.Register(w, p.reply.Generate)
+	case contract.RoleMessaging:
+		contract.Send.Register(w, p.messaging.Send)
+		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
+	}
+}
+
+// Stop time-outs: longer than the role's longest activity, since a stop that is shorter is a kill whose result nobody reports.
+const (
+	databaseStop  = 12 * time.Second // 10 s
+	messagingStop = 50 * time.Second // 45 s: a POST under way is answered
+	replyStop     = 65 * time.Second // 60 s
+)
+
+// stickyTimeout is how long the server waits for the worker that has a flow in its cache before it asks another: what the
+// loss of a workflow worker costs each of its flows.
+const stickyTimeout = time.Second
+
+// options are the worker's for a role. fail ends the process.
+func options(role contract.Role, slots int, fail func(error)) worker.Options {
+	stop := databaseStop
+	switch role {
+	case contract.RoleMessaging:
+		stop = messagingStop
+	case contract.RoleReply:
+		stop = replyStop
+	}
+	poll := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
+	return worker.Options{
+		DisableWorkflowWorker:              role != contract.RoleWorkflow,
+		LocalActivityWorkerOnly:            role == contract.RoleWorkflow,
+		MaxConcurrentActivityExecutionSize: slots,
+		ActivityTaskPollerBehavior:         poll,
+		WorkflowTaskPollerBehavior:         poll,
+		StickyScheduleToStartTimeout:       stickyTimeout,
+		WorkerStopTimeout:                  stop,
+		DisableRegistrationAliasing:        true,
+		Interceptors:                       []interceptor.WorkerInterceptor{failure.Interceptor(), &heartbeats{}},
+		OnFatalError:                       fail,
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"parley/contract"
+	"parley/internal/config"
+	"parley/internal/postgres"
+	"parley/internal/secrets"
+	"parley/internal/telemetry"
+	"parley/internal/temporalclient"
+)
+
+// adminStopTimeout is what a scrape that is under way may still take.
+const adminStopTimeout = 5 * time.Second
+
+// run starts the process's roles and stops them when ctx ends or one of them fails for good.
+func run(ctx context.Context, args []string, getenv func(string) string, _, stderr io.Writer) error {
+	getenv, err := withFlags(args, getenv, stderr)
+	if err != nil {
+		return err
+	}
+	var settings config.Worker
+	if err := config.Load(&settings, getenv); err != nil {
+		return err
+	}
+	roles, err := settings.Roles.List()
+	if err != nil {
+		return err
+	}
+	logger := telemetry.NewLogger(stderr, settings.Level(), "worker").With("role", names(roles))
+	metrics, err := telemetry.New(logger)
+	if err != nil {
+		return err
+	}
+	temporal, err := temporalclient.New(getenv, logger, metrics.Temporal())
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	pool, err := postgres.Open(ctx, settings.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	cipher, err := secrets.Load(settings.Keyset.Keyset, settings.KeysetFile)
+	if err != nil {
+		return err
+	}
+	parts, err := assemble(settings, pool, cipher, logger)
+	if err != nil {
+		return err
+	}
+	stopAdmin, err := telemetry.ServeAdmin(ctx, settings.AdminListen, logger, ready(temporal, pool), metrics.Handler())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminStopTimeout)
+		defer cancel()
+		if err := stopAdmin(ctx); err != nil {
+			logger.Warn("the admin listener did not stop in time", "error", err.Error())
+		}
+	}()
+	return serve(ctx, temporal, roles, settings.Slots, parts, logger)
+}
+
+// withFlags lets the flag -role win over the variable.
+func withFlags(args []string, getenv func(string) string, stderr io.Writer) (func(string) string, error) {
+	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	role := flags.String("role", "", "roles to run, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, or all (default $PARLEY_ROLE)")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, errors.New("unexpected argument: " + flags.Arg(0))
+	}
+	return func(name string) string {
+		if name == "PARLEY_ROLE" && *role != "" {
+			return *role
+		}
+		return getenv(name)
+	}, nil
+}
+
+// ready reports whether the process can do its work now.
+func ready(temporal client.Client, pool *pgxpool.Pool) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+			return err
+		}
+		return pool.Ping(ctx)
+	}
+}
+
+// serve runs one worker a role until ctx ends or one fails for good, then stops them all at once, each within its own bound.
+func serve(ctx context.Context, temporal client.Client, roles []contract.Role, slots int, parts parts, logger *slog.Logger) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var running []worker.Worker
+	for _, role := range roles {
+		w := worker.New(temporal, role.Queue(), options(role, slots, fail))
+		register(w, role, parts)
+		if err := w.Start(); err != nil {
+			fail(err)
+			break
+		}
+		running = append(running, w)
+		logger.Info("worker started", "task_queue", role.Queue())
+	}
+	<-ctx.Done()
+	logger.Info("stopping")
+	var stopping sync.WaitGroup
+	for _, w := range running {
+		stopping.Go(w.Stop)
+	}
+	stopping.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+func names(roles []contract.Role) string {
+	var list []string
+	for _, role := range roles {
+		list = append(list, string(role))
+	}
+	return strings.Join(list, ",")
+}
