@@ -38,7 +38,7 @@ func TestRunServesUntilItIsStopped(t *testing.T) {
 	defer stop()
 	logs, stderr := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- main.Run(ctx, nil, settings(nil), io.Discard, stderr); stderr.Close() }()
+	go func() { ended <- main.Run(ctx, nil, settings(nil), io.Discard, stderr); _ = stderr.Close() }()
 
 	lines := bufio.NewScanner(logs)
 	if !lines.Scan() {

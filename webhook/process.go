@@ -57,7 +57,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		}
 		// Temporal is left out on purpose. Without it inbound messages are answered 503, which Twilio, the log and the metrics
 		// see; taking the process out of service would lose the status callbacks too, and those need only the database.
-		return pool.Ping(probe)
+		return postgres.Ping(probe, pool)
 	}
 	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
@@ -35,7 +34,7 @@ type parts struct {
 }
 
 // assemble builds the steps over the real stores and clients.
-func assemble(settings config.Worker, pool *pgxpool.Pool, cipher *secrets.Cipher, logger *slog.Logger) (parts, error) {
+func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Cipher, logger *slog.Logger) parts {
 	directory, messages := postgres.NewDirectory(pool, cipher), postgres.NewMessages(pool)
 	var provider reply.Provider = llm.Scripted{}
 	if settings.ModelProvider == config.ProviderOpenAI {
@@ -50,7 +49,7 @@ func assemble(settings config.Worker, pool *pgxpool.Pool, cipher *secrets.Cipher
 		billing:     billing.New(messages),
 		reply:       reply.New(messages, provider),
 		messaging:   messaging.New(messages, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL}),
-	}, nil
+	}
 }
 
 // register gives a worker the definitions of its role, and nothing else.
@@ -92,13 +91,7 @@ const stickyTimeout = time.Second
 
 // options are the worker's for a role. fail ends the process.
 func options(role contract.Role, slots int, fail func(error)) worker.Options {
-	stop := databaseStop
-	switch role {
-	case contract.RoleMessaging:
-		stop = messagingStop
-	case contract.RoleReply:
-		stop = replyStop
-	}
+	stop := map[contract.Role]time.Duration{contract.RoleMessaging: messagingStop, contract.RoleReply: replyStop}
 	poll := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
 	return worker.Options{
 		DisableWorkflowWorker:              role != contract.RoleWorkflow,
@@ -107,7 +100,7 @@ func options(role contract.Role, slots int, fail func(error)) worker.Options {
 		ActivityTaskPollerBehavior:         poll,
 		WorkflowTaskPollerBehavior:         poll,
 		StickyScheduleToStartTimeout:       stickyTimeout,
-		WorkerStopTimeout:                  stop,
+		WorkerStopTimeout:                  max(stop[role], databaseStop),
 		DisableRegistrationAliasing:        true,
 		Interceptors:                       []interceptor.WorkerInterceptor{failure.Interceptor(), &heartbeats{}},
 		OnFatalError:                       fail,

@@ -10,12 +10,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	"parley/contract"
 	"parley/internal/config"
+	"parley/internal/domain"
+	"parley/internal/healthcheck"
 	"parley/internal/postgres"
 	"parley/internal/secrets"
 	"parley/internal/telemetry"
@@ -26,11 +27,43 @@ import (
 const adminStopTimeout = 5 * time.Second
 
 // run starts the process's roles and stops them when ctx ends or one of them fails for good.
-func run(ctx context.Context, args []string, getenv func(string) string, _, stderr io.Writer) error {
-	getenv, err := withFlags(args, getenv, stderr)
-	if err != nil {
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	role := flags.String("role", "", "roles to run, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, or all (default $PARLEY_ROLE)")
+	check := flags.Bool("healthcheck", false, "ask the worker that runs here how it is, and exit with 0 if it is well")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil || flags.NArg() > 0 {
+		return domain.Errorf(domain.KindConfiguration, "it takes no arguments but -role and -healthcheck: its settings are environment variables")
+	}
+	if *check {
+		return checkHealth(ctx, getenv)
+	}
+	return work(ctx, preferring(getenv, "PARLEY_ROLE", *role), stderr)
+}
+
+// checkHealth needs no settings but the address it asks.
+func checkHealth(ctx context.Context, getenv func(string) string) error {
+	var settings struct{ config.Admin }
+	if err := config.Load(&settings, getenv); err != nil {
 		return err
 	}
+	return healthcheck.Run(ctx, settings.AdminListen)
+}
+
+// preferring lets a flag win over its variable.
+func preferring(getenv func(string) string, variable, flag string) func(string) string {
+	return func(name string) string {
+		if name == variable && flag != "" {
+			return flag
+		}
+		return getenv(name)
+	}
+}
+
+// work wires the process and serves its roles.
+func work(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
 	var settings config.Worker
 	if err := config.Load(&settings, getenv); err != nil {
 		return err
@@ -58,10 +91,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, _, stde
 	if err != nil {
 		return err
 	}
-	parts, err := assemble(settings, pool, cipher, logger)
-	if err != nil {
-		return err
-	}
+	parts := assemble(settings, pool, cipher, logger)
 	stopAdmin, err := telemetry.ServeAdmin(ctx, settings.AdminListen, logger, ready(temporal, pool), metrics.Handler())
 	if err != nil {
 		return err
@@ -76,32 +106,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, _, stde
 	return serve(ctx, temporal, roles, settings.Slots, parts, logger)
 }
 
-// withFlags lets the flag -role win over the variable.
-func withFlags(args []string, getenv func(string) string, stderr io.Writer) (func(string) string, error) {
-	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	role := flags.String("role", "", "roles to run, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, or all (default $PARLEY_ROLE)")
-	if err := flags.Parse(args); err != nil {
-		return nil, err
-	}
-	if flags.NArg() > 0 {
-		return nil, errors.New("unexpected argument: " + flags.Arg(0))
-	}
-	return func(name string) string {
-		if name == "PARLEY_ROLE" && *role != "" {
-			return *role
-		}
-		return getenv(name)
-	}, nil
-}
-
 // ready reports whether the process can do its work now.
-func ready(temporal client.Client, pool *pgxpool.Pool) func(context.Context) error {
+func ready(temporal client.Client, pool *postgres.Pool) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
 			return err
 		}
-		return pool.Ping(ctx)
+		return postgres.Ping(ctx, pool)
 	}
 }
 

@@ -3,10 +3,8 @@ package workflows
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -18,9 +16,11 @@ import (
 type flow struct {
 	status   contract.StatusResult
 	timing   contract.Timing
-	deadline time.Time // nothing is claimed after it
-	anyway   bool      // an operator said that the deadline does not count
-	parks    int       // how often the flow has parked; names the next park
+	stored   contract.Recorded
+	within   time.Duration // how long after its start a message may be claimed: the default until the owner's setting is known
+	deadline time.Time     // nothing is claimed after it
+	anyway   bool          // an operator said that the deadline does not count
+	parks    int           // how often the flow has parked; names the next park
 	commands workflow.Channel
 }
 
@@ -33,7 +33,8 @@ type ending struct {
 func (e *ending) Error() string { return string(e.outcome) + ": " + e.reason }
 
 // setup makes the flow answer queries and take commands.
-func (f *flow) setup(ctx workflow.Context) error {
+func (f *flow) setup(ctx workflow.Context, startedAt time.Time, within time.Duration) error {
+	f.within, f.deadline = within, startedAt.Add(within)
 	f.status.Stage = contract.StageReceived
 	f.commands = workflow.NewBufferedChannel(ctx, 1)
 	err := workflow.SetQueryHandlerWithOptions(ctx, contract.StatusQuery,
@@ -87,21 +88,30 @@ func (p *pending[In, Out]) run(ctx workflow.Context) {
 // end of the step is an *ending.
 func (p *pending[In, Out]) wait(ctx workflow.Context) (Out, error) {
 	for {
-		out, err := p.future.Get(ctx)
-		if err == nil {
-			p.flow.mark(ctx, p.activity.Name, contract.StepDone, "")
-			return out, nil
-		}
-		if end := endingOf(ctx, p.activity.Name, err); end != nil {
-			p.flow.mark(ctx, p.activity.Name, contract.StepEnded, end.reason)
-			return out, end
+		out, err := p.once(ctx)
+		if err == nil || isEnding(err) {
+			return out, err
 		}
 		if err := p.flow.park(ctx, p.activity.Name, err); err != nil {
-			p.flow.mark(ctx, p.activity.Name, contract.StepEnded, err.Error())
+			p.flow.mark(ctx, p.activity.Name, contract.StepEnded, reasonOf(err))
 			return out, err
 		}
 		p.run(ctx)
 	}
+}
+
+// once returns the step's result without asking anybody to mend what failed. An end that nobody could mend is an *ending.
+func (p *pending[In, Out]) once(ctx workflow.Context) (Out, error) {
+	out, err := p.future.Get(ctx)
+	if err == nil {
+		p.flow.mark(ctx, p.activity.Name, contract.StepDone, "")
+		return out, nil
+	}
+	if end := endingOf(ctx, p.activity.Name, err); end != nil {
+		err = end
+	}
+	p.flow.mark(ctx, p.activity.Name, contract.StepEnded, reasonOf(err))
+	return out, err
 }
 
 // endingOf tells a failure that ends the flow (cancelled, too late) from one that an operator can mend, for which it is nil.
@@ -109,11 +119,17 @@ func endingOf(ctx workflow.Context, step string, err error) *ending {
 	if temporal.IsCanceledError(err) || ctx.Err() != nil {
 		return &ending{domain.OutcomeCancelled, "cancelled during " + step}
 	}
-	activity, isActivity := errors.AsType[*temporal.ActivityError](err)
-	if temporal.IsTimeoutError(err) || (isActivity && activity.RetryState() == enums.RETRY_STATE_TIMEOUT) {
-		return &ending{domain.OutcomeExpired, step + " did not succeed before the deadline: " + reasonOf(err)}
+	// Attempts are not limited: what comes back although a retry may help has run out of time.
+	application, failed := errors.AsType[*temporal.ApplicationError](err)
+	if temporal.IsTimeoutError(err) || (failed && !application.NonRetryable()) {
+		return &ending{domain.OutcomeExpired, step + " did not succeed in time: " + reasonOf(err)}
 	}
 	return nil
+}
+
+func isEnding(err error) bool {
+	_, ok := errors.AsType[*ending](err)
+	return ok
 }
 
 // kindOf returns the error kind that a step reported.
@@ -126,10 +142,43 @@ func kindOf(err error) domain.Kind {
 
 // reasonOf returns what a step reported, without Temporal's envelope.
 func reasonOf(err error) string {
+	if end, ok := errors.AsType[*ending](err); ok {
+		return end.reason
+	}
 	if application, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return application.Message()
 	}
+	if activity, ok := errors.AsType[*temporal.ActivityError](err); ok {
+		return activity.Unwrap().Error()
+	}
 	return err.Error()
+}
+
+// know sets what the owner decides: the lengths of all that waits, and with them the deadline.
+func (f *flow) know(ctx workflow.Context, owner contract.ResolveAccountResult, startedAt time.Time, within time.Duration) error {
+	f.status.OwnerID, f.timing, f.within = owner.OwnerID, owner.Timing, within
+	f.deadline = startedAt.Add(within)
+	if f.anyway {
+		f.extend(ctx)
+	}
+	return f.enter(ctx, contract.StageWorking, contract.SearchOwner.ValueSet(owner.OwnerID))
+}
+
+// extend gives a message its whole time again, from now on.
+func (f *flow) extend(ctx workflow.Context) { f.deadline = workflow.Now(ctx).Add(f.within) }
+
+// recorder is the step that stores a message, inbound or outbound.
+type recorder interface {
+	wait(workflow.Context) (contract.Recorded, error)
+	once(workflow.Context) (contract.Recorded, error)
+}
+
+// keep remembers the message that a recorder stored.
+func (f *flow) keep(stored contract.Recorded, err error) error {
+	if err == nil {
+		f.stored, f.status.MessageID = stored, stored.MessageID
+	}
+	return err
 }
 
 // rest is how long a step may take that is of no use past the deadline.
@@ -166,29 +215,30 @@ func (f *flow) mark(ctx workflow.Context, name string, state contract.StepState,
 
 // describe writes the flow's details for the UI, in Markdown without tables (they render only in newer UIs). No event.
 func (f *flow) describe(ctx workflow.Context) {
-	var text strings.Builder
+	var text []byte
 	if park := f.status.Park; park != nil {
-		fmt.Fprintf(&text, "**Parked** at `%s` since %s: %s\n\n**What to do:** %s\n\nPark `%s`; gives up at %s.\n\n",
+		text = fmt.Appendf(text, "**Parked** at `%s` since %s: %s\n\n**What to do:** %s\n\nPark `%s`; gives up at %s.\n\n",
 			park.Step, park.Since.UTC().Format(time.RFC3339), park.Reason, park.Advice, park.Name, park.Until.UTC().Format(time.RFC3339))
 	}
-	fmt.Fprintf(&text, "Stage: **%s**\n", f.status.Stage)
+	text = fmt.Appendf(text, "Stage: **%s**\n\n", f.status.Stage)
 	if f.status.MessageID != "" {
-		fmt.Fprintf(&text, "\nMessage `%s` of owner `%s`\n", f.status.MessageID, f.status.OwnerID)
+		text = fmt.Appendf(text, "Message `%s` of owner `%s`\n\n", f.status.MessageID, f.status.OwnerID)
 	}
-	text.WriteString("\n")
 	for _, step := range f.status.Steps {
-		fmt.Fprintf(&text, "- `%s`: %s", step.Name, step.State)
+		text = fmt.Appendf(text, "- `%s`: %s", step.Name, step.State)
 		if step.Note != "" {
-			text.WriteString(": " + step.Note)
+			text = fmt.Appendf(text, ": %s", step.Note)
 		}
-		text.WriteString("\n")
+		text = append(text, '\n')
 	}
-	workflow.SetCurrentDetails(ctx, text.String())
+	workflow.SetCurrentDetails(ctx, string(text))
 }
 
 // finish is every flow's last step, whatever came before: it runs on a context of its own, so that a cancelled flow ends properly
-// too. record stores a message whose owner is known and that is not stored yet.
-func (f *flow) finish(ctx workflow.Context, intended contract.Outcome, problem error, record func(workflow.Context) error) (contract.MessageResult, error) {
+// too. A message whose owner is known and that is not stored yet is recorded first; nobody is asked to mend what fails there.
+func (f *flow) finish(
+	ctx workflow.Context, intended contract.Outcome, problem error, record func(workflow.Context) recorder,
+) (contract.MessageResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	in := contract.NewFinish{Ending: intended}
 	if end, ok := errors.AsType[*ending](problem); ok {
@@ -197,7 +247,7 @@ func (f *flow) finish(ctx workflow.Context, intended contract.Outcome, problem e
 		in.Ending, in.Reason = domain.OutcomeFailed, problem.Error()
 	}
 	if f.status.OwnerID != "" && f.status.MessageID == "" {
-		if err := record(ctx); err != nil {
+		if err := f.keep(record(ctx).once(ctx)); err != nil {
 			workflow.GetLogger(ctx).Warn("the message could not be stored at the end", "error", err.Error())
 		}
 	}
@@ -208,6 +258,9 @@ func (f *flow) finish(ctx workflow.Context, intended contract.Outcome, problem e
 		if err == nil { // else an operator abandoned it: it ends as it remembers
 			finished = byRows
 		}
+	}
+	for workflow.GetSignalChannel(ctx, contract.DeliverySignal).ReceiveAsync(nil) { // the rows have it
+		continue
 	}
 	f.status.Outcome = finished.Outcome
 	if err := f.enter(ctx, contract.StageClosed, contract.SearchOutcome.ValueSet(string(finished.Outcome))); err != nil {

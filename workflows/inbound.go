@@ -19,12 +19,10 @@ func InboundMessage(ctx workflow.Context, in contract.InboundMessageInput) (cont
 type inbound struct {
 	flow
 	received contract.Received
-	stored   contract.Recorded
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
-	f.deadline = f.received.ReceivedAt.Add(domain.DefaultSettings(domain.English).Timing.ReplyDeadline) // until the owner's is known
-	return f.flow.setup(ctx)
+	return f.flow.setup(ctx, f.received.ReceivedAt, domain.DefaultSettings(domain.English).Timing.ReplyDeadline)
 }
 
 // run is the way of an inbound message.
@@ -33,7 +31,7 @@ func (f *inbound) run(ctx workflow.Context) error {
 		return err
 	}
 	identified := f.identify(ctx)
-	if err := f.record(ctx); err != nil {
+	if err := f.keep(f.record(ctx).wait(ctx)); err != nil {
 		return err
 	}
 	if _, err := identified.wait(ctx); err != nil {
@@ -52,28 +50,21 @@ func (f *inbound) run(ctx workflow.Context) error {
 // resolve finds the owner, and with it the lengths of everything that follows.
 func (f *inbound) resolve(ctx workflow.Context) error {
 	owner, err := do(ctx, &f.flow, contract.ResolveAccount, func() (workflow.ActivityOptions, contract.ResolveAccountInput) {
-		return resolving(), contract.ResolveAccountInput{AccountSid: f.received.AccountSid, Address: f.received.To}
+		return resolving(f.within), contract.ResolveAccountInput{AccountSid: f.received.AccountSid, Address: f.received.To}
 	})
 	if err != nil {
 		return err
 	}
-	f.status.OwnerID, f.timing = owner.OwnerID, owner.Timing
-	f.deadline = f.received.ReceivedAt.Add(f.timing.ReplyDeadline)
-	if f.anyway {
-		f.deadline = workflow.Now(ctx).Add(f.timing.ReplyDeadline)
-	}
-	return f.enter(ctx, contract.StageWorking, contract.SearchOwner.ValueSet(owner.OwnerID))
+	return f.know(ctx, owner, f.received.ReceivedAt, owner.Timing.ReplyDeadline)
 }
 
 // record stores the message.
-func (f *inbound) record(ctx workflow.Context) error {
-	stored, err := do(ctx, &f.flow, contract.RecordInbound, func() (workflow.ActivityOptions, contract.NewInbound) {
+func (f *inbound) record(ctx workflow.Context) recorder {
+	return start(ctx, &f.flow, contract.RecordInbound, func() (workflow.ActivityOptions, contract.NewInbound) {
 		return recording(), contract.NewInbound{
 			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, Received: f.received, Deadline: f.deadline,
 		}
 	})
-	f.stored, f.status.MessageID = stored, stored.MessageID
-	return err
 }
 
 // identify finds the person, beside the recording.

@@ -5,8 +5,6 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
-
-	"parley/internal/domain"
 )
 
 // Every time-out and retry policy of the flows stands here. Attempts are never limited: a small maximum would let a short
@@ -37,9 +35,9 @@ func retry(longest time.Duration) *temporal.RetryPolicy {
 	return &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: longest}
 }
 
-// resolving has the default deadline as its total: the owner's own is not known yet.
-func resolving() workflow.ActivityOptions {
-	total := domain.DefaultSettings(domain.English).Timing.ReplyDeadline
+// resolving has the default deadline's whole length as its total, even where little of it is left: the owner's own is not known yet,
+// and a message whose owner is found is stored, however late.
+func resolving(total time.Duration) workflow.ActivityOptions {
 	return workflow.ActivityOptions{StartToCloseTimeout: databaseTimeout, ScheduleToCloseTimeout: total, RetryPolicy: retry(10 * time.Second)}
 }
 

@@ -18,13 +18,11 @@ func OutboundMessage(ctx workflow.Context, in contract.OutboundMessageInput) (co
 
 type outbound struct {
 	flow
-	in     contract.OutboundMessageInput
-	stored contract.Recorded
+	in contract.OutboundMessageInput
 }
 
 func (f *outbound) setup(ctx workflow.Context) error {
-	f.deadline = f.in.StartedAt.Add(domain.DefaultSettings(domain.English).Timing.OutboundDeadline) // until the owner's is known
-	return f.flow.setup(ctx)
+	return f.flow.setup(ctx, f.in.StartedAt, domain.DefaultSettings(domain.English).Timing.OutboundDeadline)
 }
 
 // run is the way of a message of ours.
@@ -35,7 +33,7 @@ func (f *outbound) run(ctx workflow.Context) error {
 	identified := start(ctx, &f.flow, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
 		return looking(f.rest(ctx)), contract.ResolveIdentityInput{OwnerID: f.status.OwnerID, Address: f.in.To}
 	})
-	if err := f.record(ctx); err != nil {
+	if err := f.keep(f.record(ctx).wait(ctx)); err != nil {
 		return err
 	}
 	if _, err := identified.wait(ctx); err != nil {
@@ -50,7 +48,7 @@ func (f *outbound) run(ctx workflow.Context) error {
 // resolve checks that the sender is the owner's.
 func (f *outbound) resolve(ctx workflow.Context) error {
 	owner, err := do(ctx, &f.flow, contract.ResolveAccount, func() (workflow.ActivityOptions, contract.ResolveAccountInput) {
-		return resolving(), contract.ResolveAccountInput{AccountSid: f.in.AccountSid, Address: f.in.From}
+		return resolving(f.within), contract.ResolveAccountInput{AccountSid: f.in.AccountSid, Address: f.in.From}
 	})
 	if err != nil {
 		return err
@@ -58,22 +56,15 @@ func (f *outbound) resolve(ctx workflow.Context) error {
 	if owner.OwnerID != f.in.OwnerID {
 		return &ending{domain.OutcomeFailed, "the sender belongs to another owner"}
 	}
-	f.status.OwnerID, f.timing = owner.OwnerID, owner.Timing
-	f.deadline = f.in.StartedAt.Add(f.timing.OutboundDeadline)
-	if f.anyway {
-		f.deadline = workflow.Now(ctx).Add(f.timing.OutboundDeadline)
-	}
-	return f.enter(ctx, contract.StageWorking, contract.SearchOwner.ValueSet(owner.OwnerID))
+	return f.know(ctx, owner, f.in.StartedAt, owner.Timing.OutboundDeadline)
 }
 
 // record stores the message.
-func (f *outbound) record(ctx workflow.Context) error {
-	stored, err := do(ctx, &f.flow, contract.RecordOutbound, func() (workflow.ActivityOptions, contract.NewOutbound) {
+func (f *outbound) record(ctx workflow.Context) recorder {
+	return start(ctx, &f.flow, contract.RecordOutbound, func() (workflow.ActivityOptions, contract.NewOutbound) {
 		return recording(), contract.NewOutbound{
 			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, AccountSid: f.in.AccountSid,
 			From: f.in.From, To: f.in.To, Body: f.in.Body, Media: f.in.Media, Key: f.in.Key, Deadline: f.deadline,
 		}
 	})
-	f.stored, f.status.MessageID = stored, stored.MessageID
-	return err
 }

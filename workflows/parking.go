@@ -42,7 +42,7 @@ func (f *flow) park(ctx workflow.Context, step string, cause error) error {
 	case contract.RetryCommand:
 		if taken.command.Anyway {
 			f.anyway = true
-			f.deadline = workflow.Now(ctx).Add(f.timing.ReplyDeadline)
+			f.extend(ctx)
 		}
 		return nil
 	case contract.AbandonCommand:
@@ -88,11 +88,9 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 		selector.AddReceive(channel, func(channel workflow.ReceiveChannel, _ bool) {
 			var command contract.Command
 			channel.Receive(ctx, &command)
-			if refused := f.check(ctx, name, command); refused != nil {
+			if refused := f.take(ctx, name, command); refused != nil {
 				workflow.GetLogger(ctx).Warn("signal dropped", "signal", name, "reason", refused.Error())
-				return
 			}
-			taken, waiting = order{name, command}, false
 		})
 	}
 	selector.AddReceive(f.commands, func(channel workflow.ReceiveChannel, _ bool) {
@@ -110,8 +108,8 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 	return taken, err
 }
 
-// take hands a command that came as an update to the parked flow. It is checked again: another may have been taken since the
-// validator ran.
+// take hands a command, update or signal, to the parked flow: the first one that holds. An update is checked again, since another
+// command may have been taken since its validator ran.
 func (f *flow) take(ctx workflow.Context, name string, command contract.Command) error {
 	if err := f.check(ctx, name, command); err != nil {
 		return err
@@ -134,12 +132,15 @@ func (f *flow) check(ctx workflow.Context, name string, command contract.Command
 		return fmt.Errorf("whether the message was sent is unknown: say which park you mean (%s)", park.Name)
 	case name == contract.RetryCommand && park.Unknown:
 		return errors.New("whether the message was sent is unknown: it is not sent again; abandon ends the flow")
-	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0:
+	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0 && !afterSend(park.Step):
 		return fmt.Errorf("the deadline %s has passed: retry with anyway to send all the same", f.deadline.UTC().Format(time.RFC3339))
 	default:
 		return nil
 	}
 }
+
+// afterSend reports whether a step follows the last send: nothing goes out any more, so the deadline does not matter.
+func afterSend(step string) bool { return step == contract.Settle.Name || step == contract.Finish.Name }
 
 // advice says what a person can do about a step that failed.
 func advice(step string, kind domain.Kind) string {

@@ -22,6 +22,9 @@ type sentPart struct {
 // sendAndFollow sends a stored message part by part, charges it, and follows the delivery. draftID is empty where the
 // message's own body is sent.
 func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) error {
+	if parts < 1 {
+		return &ending{domain.OutcomeFailed, "there is nothing to send"}
+	}
 	var sent []*sentPart
 	for part := 1; part <= parts; part++ {
 		accepted, err := f.send(ctx, draftID, part)

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type Variable struct {
 	Default  string
 	Required bool
 	Secret   bool
+	ReadBy   []string // the processes that read it; only Environment fills it
 }
 
 // group is a part of a process's settings that checks itself. A problem begins with the name of its variable.
@@ -31,10 +33,11 @@ func Load(into any, getenv func(string) string) error {
 	if file := getenv("PARLEY_CONFIG"); file != "" {
 		v.SetConfigFile(file)
 		if err := v.ReadInConfig(); err != nil {
-			return domain.Errorf(domain.KindConfiguration, "PARLEY_CONFIG: %w", err)
+			return unreadable(file, err)
 		}
 	}
 	var problems []error
+	misread := map[string]bool{}
 	walk(reflect.ValueOf(into).Elem(), func(variable Variable, field reflect.Value) {
 		v.SetDefault(variable.Name, variable.Default)
 		if value := getenv(variable.Name); value != "" {
@@ -51,17 +54,32 @@ func Load(into any, getenv func(string) string) error {
 			n, err := strconv.Atoi(value)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%s: want a whole number, got %q", variable.Name, value))
+				misread[variable.Name] = true
 			}
 			field.SetInt(int64(n))
 		default:
 			problems = append(problems, fmt.Errorf("%s: fields of kind %s are not supported", variable.Name, field.Kind()))
 		}
 	})
-	each(reflect.ValueOf(into).Elem(), func(g group) { problems = append(problems, g.check()...) })
+	each(reflect.ValueOf(into).Elem(), func(g group) {
+		for _, problem := range g.check() {
+			if name, _, _ := strings.Cut(problem.Error(), ":"); !misread[name] { // one problem a variable is enough
+				problems = append(problems, problem)
+			}
+		}
+	})
 	if len(problems) > 0 {
 		return domain.Errorf(domain.KindConfiguration, "configuration:\n%w", errors.Join(problems...))
 	}
 	return nil
+}
+
+// unreadable says what is wrong with the file of PARLEY_CONFIG. A parser's own words may quote a line, and with it a secret.
+func unreadable(file string, err error) error {
+	if _, ok := errors.AsType[viper.ConfigParseError](err); ok {
+		return domain.Errorf(domain.KindConfiguration, "PARLEY_CONFIG: %s is not valid %s", file, strings.TrimPrefix(filepath.Ext(file), "."))
+	}
+	return domain.Errorf(domain.KindConfiguration, "PARLEY_CONFIG: %w", err)
 }
 
 // Variables returns the settings of a process's struct, in the order of its fields.

@@ -38,7 +38,6 @@ type Starter struct {
 	Log
 	Database
 	Keyset
-	Twilio
 }
 
 // Simulator is the configuration of the stand-in for Twilio.
@@ -114,7 +113,7 @@ func (c *Public) check() []error {
 	}
 	u, err := url.Parse(c.PublicURL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return []error{fmt.Errorf("PARLEY_PUBLIC_URL: want https://host[:port][/prefix] without query, fragment or user, got %q", c.PublicURL)}
+		return []error{errors.New("PARLEY_PUBLIC_URL: want https://host[:port][/prefix] without query, fragment or user")}
 	}
 	if strings.Contains(u.Hostname(), "_") {
 		return []error{errors.New("PARLEY_PUBLIC_URL: Twilio refuses a status callback whose host has an underscore")}
@@ -240,7 +239,7 @@ func baseURL(name, value string) []error {
 		return nil
 	}
 	if u, err := url.Parse(value); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
-		return []error{fmt.Errorf("%s: want http(s)://host[:port][/path], got %q", name, value)}
+		return []error{fmt.Errorf("%s: want http(s)://host[:port][/path]", name)} // not the value: it may hold a password
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package domain
 import (
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Channel is the way a message travels, in Twilio's words.
@@ -24,7 +25,8 @@ type Address struct {
 }
 
 var (
-	smsAddress   = regexp.MustCompile(`^(\+[1-9][0-9]{4,14}|[0-9]{3,8}|[A-Za-z0-9 _&+-]{1,11})$`)
+	smsNumber    = regexp.MustCompile(`^(\+[1-9][0-9]{4,14}|[0-9]{3,8})$`)
+	smsSender    = regexp.MustCompile(`^[A-Za-z0-9 _&+-]{1,11}$`) // with a letter in it, or it is a mistyped number
 	otherAddress = regexp.MustCompile(`^[!-~]{1,128}$`)
 )
 
@@ -33,7 +35,7 @@ var (
 func ParseAddress(s string) (Address, error) {
 	prefix, value, found := strings.Cut(s, ":")
 	if !found {
-		if !smsAddress.MatchString(s) {
+		if !smsAddress(s) {
 			return Address{}, Errorf(KindInvalid, "not an SMS address: want E.164 (+15551234567), a short code or an alphanumeric sender")
 		}
 		return Address{ChannelSMS, s}, nil
@@ -47,6 +49,10 @@ func ParseAddress(s string) (Address, error) {
 	default:
 		return Address{}, Errorf(KindInvalid, "unknown channel: want an SMS address, whatsapp:, rcs: or messenger:")
 	}
+}
+
+func smsAddress(s string) bool {
+	return smsNumber.MatchString(s) || (smsSender.MatchString(s) && strings.ContainsFunc(s, unicode.IsLetter))
 }
 
 // String returns the address as Twilio writes it.

@@ -57,12 +57,13 @@ func sentenceEnd(s string) int {
 
 func wordEnd(s string) int { return strings.LastIndexFunc(s, unicode.IsSpace) }
 
-// graphemeEnd moves a cut back so that a combining mark, a joiner or a skin tone stays with its character.
+// graphemeEnd moves a cut back so that a combining mark, a joiner or a skin tone stays with its character, and the two
+// letters of a flag stay together.
 func graphemeEnd(s string, at int) int {
 	for end := at; end > 0; {
 		next, _ := utf8.DecodeRuneInString(s[end:])
 		previous, size := utf8.DecodeLastRuneInString(s[:end])
-		if !joins(next) && previous != '\u200d' {
+		if !joins(next) && previous != '\u200d' && !splitsFlag(s[:end], next) {
 			return end
 		}
 		end -= size
@@ -70,6 +71,14 @@ func graphemeEnd(s string, at int) int {
 	return at
 }
 
+// joins reports whether a character belongs to the one before it: a mark, a joiner, a skin tone, a tag of a regional flag.
 func joins(r rune) bool {
-	return unicode.Is(unicode.M, r) || r == '\u200d' || (r >= 0x1F3FB && r <= 0x1F3FF)
+	return unicode.Is(unicode.M, r) || r == '\u200d' || (r >= 0x1F3FB && r <= 0x1F3FF) || (r >= 0xE0020 && r <= 0xE007F)
+}
+
+// splitsFlag reports whether a cut before next parts the two letters that make a flag.
+func splitsFlag(before string, next rune) bool {
+	flagLetter := func(r rune) bool { return unicode.Is(unicode.Regional_Indicator, r) }
+	letters := before[len(strings.TrimRightFunc(before, flagLetter)):]
+	return flagLetter(next) && utf8.RuneCountInString(letters)%2 == 1
 }

@@ -16,12 +16,15 @@ import (
 
 // ToTemporal turns a domain error into the application error that Temporal retries, or does not: its type is the kind,
 // its wait the one the other side asked for. Errors that Temporal understands itself (cancelled, already an application
-// error) pass unchanged.
+// error) pass unchanged. The cause stays behind: its text is somebody else's, and a history is kept for weeks in clear.
 func ToTemporal(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || temporal.IsApplicationError(err) || temporal.IsCanceledError(err) {
+	if err == nil || errors.Is(err, context.Canceled) || temporal.IsCanceledError(err) {
 		return err
 	}
-	options := temporal.ApplicationErrorOptions{NonRetryable: !domain.KindOf(err).Retryable(), Cause: err}
+	if translated, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		return translated // without what was wrapped around it: the outermost type alone decides
+	}
+	options := temporal.ApplicationErrorOptions{NonRetryable: !domain.KindOf(err).Retryable()}
 	if e, ok := errors.AsType[*domain.Error](err); ok {
 		options.NextRetryDelay = e.RetryAfter
 	}

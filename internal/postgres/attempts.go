@@ -39,7 +39,7 @@ type claimRow struct {
 	From, To   string
 	Body       string
 	Media      []domain.Media
-	attempts   map[int]domain.Attempt // of this part
+	attempts   []domain.Attempt // of this part
 }
 
 func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow, err error) {
@@ -51,34 +51,33 @@ func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow
 	if err != nil {
 		return row, err
 	}
-	row.attempts, err = attemptsOf(ctx, tx, in.MessageID, in.Part)
+	row.attempts, err = collect[domain.Attempt](ctx, tx, storedAttempt+`WHERE message_id = $1 AND part = $2 ORDER BY attempt`, in.MessageID, in.Part)
 	return row, err
 }
 
-func attemptsOf(ctx context.Context, tx pgx.Tx, messageID string, part int) (map[int]domain.Attempt, error) {
-	rows, err := collect[domain.Attempt](ctx, tx, `
-		SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message
-		FROM send_attempts WHERE message_id = $1 AND part = $2`, messageID, part)
-	attempts := make(map[int]domain.Attempt, len(rows))
-	for _, row := range rows {
-		attempts[row.Number] = row
-	}
-	return attempts, err
-}
+const storedAttempt = `
+	SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message FROM send_attempts `
 
 // decide answers a claim by the rows.
 func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
-	for number, attempt := range row.attempts {
+	var own, begun domain.Attempt
+	for _, attempt := range row.attempts {
 		switch {
-		case number == in.Attempt && attempt.State == domain.AttemptBegun:
-			return domain.Claim{State: domain.ClaimBegun}, nil
-		case number == in.Attempt && attempt.State != domain.AttemptNotSent:
+		case attempt.State == domain.AttemptAccepted: // this part got through, whichever attempt it was
 			return domain.Claim{State: domain.ClaimResolved, Resolved: attempt}, nil
-		case attempt.State == domain.AttemptAccepted: // another attempt of this part got through after all
-			return domain.Claim{State: domain.ClaimResolved, Resolved: attempt}, nil
-		case number != in.Attempt && attempt.State == domain.AttemptBegun:
-			return domain.Claim{}, domain.Errorf(domain.KindConflict, "attempt %d of part %d is not resolved yet", number, in.Part)
+		case attempt.Number == in.Attempt:
+			own = attempt
+		case attempt.State == domain.AttemptBegun:
+			begun = attempt
 		}
+	}
+	switch {
+	case own.State == domain.AttemptBegun:
+		return domain.Claim{State: domain.ClaimBegun}, nil
+	case own.State == domain.AttemptRefused || own.State == domain.AttemptUnknown:
+		return domain.Claim{State: domain.ClaimResolved, Resolved: own}, nil
+	case begun.Number > 0:
+		return domain.Claim{}, domain.Errorf(domain.KindConflict, "attempt %d of part %d is not resolved yet", begun.Number, in.Part)
 	}
 	open := row.ReplyState.Open() || (row.ReplyState == domain.ReplyAnswered && in.Part > 1)
 	switch {
@@ -94,7 +93,7 @@ func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
 func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, claim *domain.Claim) error {
 	body, media := row.Body, row.Media
 	if row.Direction == domain.Inbound { // a reply goes the other way
-		draft, err := draftBody(ctx, tx, in.OwnerID, in.DraftID)
+		draft, err := draftBody(ctx, tx, in.OwnerID, in.MessageID, in.DraftID)
 		if err != nil {
 			return err
 		}
@@ -163,34 +162,50 @@ func (m *Messages) Resolve(ctx context.Context, r domain.Resolution) (attempt do
 			return err
 		}
 		if r.State == domain.AttemptAccepted {
-			err = bind(ctx, tx, r.AttemptKey, r.Sid, r.Segments)
-			if err == nil {
-				_, err = moveStatus(ctx, tx, r.AttemptKey, r.Status, 0)
-			}
+			err = accept(ctx, tx, r)
 		} else {
-			_, err = tx.Exec(ctx, `
-				UPDATE send_attempts SET state = $4, resolved_at = clock_timestamp(), error_code = $5, error_kind = $6, error_message = $7
-				WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state IN ('begun', 'unknown')`,
-				r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error))
+			err = fail(ctx, tx, r)
 		}
 		if err != nil {
 			return err
 		}
-		attempts, err := attemptsOf(ctx, tx, r.MessageID, r.Part)
-		attempt = attempts[r.Attempt]
+		rows, err := tx.Query(ctx, storedAttempt+`WHERE message_id = $1 AND part = $2 AND attempt = $3`, r.MessageID, r.Part, r.Attempt)
+		if err != nil {
+			return err
+		}
+		attempt, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[domain.Attempt])
 		return err
 	})
 	return attempt, err
 }
 
+func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
+	if err := bind(ctx, tx, r.AttemptKey, r.Sid); err != nil {
+		return err
+	}
+	_, err := moveStatus(ctx, tx, r.AttemptKey, news{status: r.Status, segments: r.Segments})
+	return err
+}
+
+func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
+	tag, err := tx.Exec(ctx, `
+		UPDATE send_attempts SET state = $4, resolved_at = clock_timestamp(), error_code = $5, error_kind = $6, error_message = $7
+		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state IN ('begun', 'unknown')`,
+		r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error))
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	return showBest(ctx, tx, r.AttemptKey)
+}
+
 // bind says that Twilio accepted an attempt under a sid, whatever was believed of it before, and with it that the
 // message is answered (inbound) or sent (outbound). The caller holds the pair.
-func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string, segments int) error {
+func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) error {
 	tag, err := tx.Exec(ctx, `
 		UPDATE send_attempts SET state = 'accepted', twilio_sid = $4, error_code = 0, error_kind = '', error_message = '',
-			segments = CASE WHEN $5 > 0 THEN $5 ELSE segments END, resolved_at = coalesce(resolved_at, clock_timestamp())
+			resolved_at = coalesce(resolved_at, clock_timestamp())
 		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state <> 'accepted'`,
-		key.MessageID, key.Part, key.Attempt, sid, segments)
+		key.MessageID, key.Part, key.Attempt, sid)
 	if err != nil || tag.RowsAffected() == 0 || key.Part > 1 {
 		return err
 	}
@@ -203,6 +218,7 @@ func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string, seg
 // come late, twice, out of order, and before the response to the POST. The attempt is found by the parameters of ours that
 // the callback carries, else by its sid. Running it twice adds an event and moves nothing.
 func (m *Messages) ApplyStatus(ctx context.Context, event domain.StatusEvent) (change domain.StatusChange, err error) {
+	event.MessageID, event.Status = text(event.MessageID), domain.Status(text(string(event.Status)))
 	err = inTx(ctx, m.pool, "status", func(ctx context.Context, tx pgx.Tx) error {
 		ownerID, key, err := attemptOf(ctx, tx, event)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -218,10 +234,10 @@ func (m *Messages) ApplyStatus(ctx context.Context, event domain.StatusEvent) (c
 		if err := keepEvent(ctx, tx, event, &ownerID); err != nil {
 			return err
 		}
-		if err := bind(ctx, tx, key, event.Sid, 0); err != nil {
+		if err := bind(ctx, tx, key, event.Sid); err != nil {
 			return err
 		}
-		change, err = moveStatus(ctx, tx, key, event.Status, event.ErrorCode)
+		change, err = moveStatus(ctx, tx, key, news{status: event.Status, errorCode: event.ErrorCode})
 		change.AttemptKey = key
 		return err
 	})
@@ -243,40 +259,56 @@ func keepEvent(ctx context.Context, tx pgx.Tx, event domain.StatusEvent, ownerID
 	_, err := tx.Exec(ctx, `
 		INSERT INTO message_events (owner_id, account_sid, twilio_sid, message_id, part, attempt, source, status, error_code)
 		VALUES ($1, $2, $3, nullif($4, ''), nullif($5, 0), nullif($6, 0), $7, $8, $9)`,
-		ownerID, event.AccountSid, event.Sid, text(event.MessageID), event.Part, event.Attempt, event.Source, text(string(event.Status)), event.ErrorCode)
+		ownerID, event.AccountSid, event.Sid, event.MessageID, event.Part, event.Attempt, event.Source, event.Status, event.ErrorCode)
 	return err
 }
 
-// moveStatus moves an attempt's status forward, and lets the message show the best of its attempts. The error code is that
-// of the highest event that carried one; of equal ones the larger. The caller holds the pair.
-func moveStatus(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, status domain.Status, errorCode int) (change domain.StatusChange, err error) {
+// news is what Twilio says of an accepted attempt. Zero is not said.
+type news struct {
+	status    domain.Status
+	errorCode int
+	segments  int
+}
+
+// moveStatus moves an attempt's status forward, and lets the message show it. The error code is that of the highest status
+// that carried one; of equal ones the larger. So the order of the news makes no difference. The caller holds the pair.
+func moveStatus(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, n news) (change domain.StatusChange, err error) {
+	if n.status.Rank() < 0 { // not in our list: it is kept as an event and moves nothing
+		n.status, n.errorCode = "", 0
+	}
 	err = tx.QueryRow(ctx, `
 		WITH old AS (
 			SELECT status_rank FROM send_attempts WHERE message_id = $1 AND part = $2 AND attempt = $3
 		), moved AS (
 			UPDATE send_attempts SET
-				status = CASE WHEN $5 > status_rank THEN $4 ELSE status END,
+				status = CASE WHEN ($5, $4) > (status_rank, status) THEN $4 ELSE status END,
 				status_rank = greatest(status_rank, $5),
 				error_code = CASE WHEN $6 > 0 AND ($5, $6) > (error_rank, error_code) THEN $6 ELSE error_code END,
-				error_rank = CASE WHEN $6 > 0 THEN greatest(error_rank, $5) ELSE error_rank END
+				error_rank = CASE WHEN $6 > 0 THEN greatest(error_rank, $5) ELSE error_rank END,
+				segments = CASE WHEN $7 > 0 THEN $7 ELSE segments END
 			WHERE message_id = $1 AND part = $2 AND attempt = $3
 			RETURNING status, status_rank, error_code
 		)
 		SELECT m.workflow_id, moved.status, moved.error_code, moved.status_rank > old.status_rank
 		FROM moved, old, messages m WHERE m.message_id = $1`,
-		key.MessageID, key.Part, key.Attempt, status, status.Rank(), errorCode).Scan(
+		key.MessageID, key.Part, key.Attempt, n.status, n.status.Rank(), n.errorCode, n.segments).Scan(
 		&change.WorkflowID, &change.Status, &change.ErrorCode, &change.Moved)
 	if err != nil {
 		return change, err
 	}
-	_, err = tx.Exec(ctx, `
+	return change, showBest(ctx, tx, key)
+}
+
+// showBest lets a part's row of messages show the best of the part's attempts: one that is delivered, else the newest.
+func showBest(ctx context.Context, tx pgx.Tx, key domain.AttemptKey) error {
+	_, err := tx.Exec(ctx, `
 		UPDATE messages SET status = best.status, status_rank = best.status_rank, error_code = best.error_code, segments = best.segments
 		FROM (
 			SELECT status, status_rank, error_code, segments FROM send_attempts WHERE message_id = $1 AND part = $2
 			ORDER BY CASE WHEN status IN ('delivered', 'read') THEN status_rank ELSE 0 END DESC, attempt DESC LIMIT 1
 		) best
 		WHERE (direction = 'outbound' AND message_id = $1 AND $2 = 1) OR (in_reply_to = $1 AND part = $2)`, key.MessageID, key.Part)
-	return change, err
+	return err
 }
 
 // Accepted returns the sid of an accepted attempt with its account, or KindNotFound.

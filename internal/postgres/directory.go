@@ -133,7 +133,7 @@ func (d *Directory) RemoveAccount(ctx context.Context, accountSid string) error 
 		if senders > 0 {
 			return domain.Errorf(domain.KindConflict, "account %s still has %d senders: remove them first", accountSid, senders)
 		}
-		return removed(tx.Exec(ctx, `DELETE FROM twilio_accounts WHERE account_sid = $1`, accountSid))
+		return affected(tx.Exec(ctx, `DELETE FROM twilio_accounts WHERE account_sid = $1`, accountSid))
 	})
 }
 
@@ -191,7 +191,7 @@ func (d *Directory) SendersOf(ctx context.Context, address domain.Address) ([]do
 // RemoveSender removes a sender, or returns KindNotFound.
 func (d *Directory) RemoveSender(ctx context.Context, accountSid string, address domain.Address) error {
 	return inTx(ctx, d.pool, "sender", func(ctx context.Context, tx pgx.Tx) error {
-		return removed(tx.Exec(ctx, `DELETE FROM senders WHERE account_sid = $1 AND channel = $2 AND address = $3`,
+		return affected(tx.Exec(ctx, `DELETE FROM senders WHERE account_sid = $1 AND channel = $2 AND address = $3`,
 			accountSid, address.Channel, address.Value))
 	})
 }

@@ -57,10 +57,10 @@ func (m *Messages) SaveReply(ctx context.Context, reply domain.NewReply) (draft 
 	}
 	err = inTx(ctx, m.pool, "reply", func(ctx context.Context, tx pgx.Tx) error {
 		c := reply.Completion
-		if _, err := tx.Exec(ctx, `
+		if err := affected(tx.Exec(ctx, `
 			INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms)
 			SELECT $1, owner_id, message_id, $4, $5, $6, $7, $8 FROM messages WHERE message_id = $2 AND owner_id = $3`,
-			id, reply.MessageID, reply.OwnerID, c.Provider, c.Model, c.InputTokens, c.OutputTokens, c.Latency.Milliseconds()); err != nil {
+			id, reply.MessageID, reply.OwnerID, text(c.Provider), text(c.Model), c.InputTokens, c.OutputTokens, c.Latency.Milliseconds())); err != nil {
 			return err
 		}
 		if c.Text == "" {
@@ -95,9 +95,9 @@ func draftOf(ctx context.Context, tx pgx.Tx, ownerID, messageID string) (draft d
 	return draft, err
 }
 
-// draftBody returns the text of a draft, or KindNotFound.
-func draftBody(ctx context.Context, tx pgx.Tx, ownerID, draftID string) (body string, err error) {
-	err = tx.QueryRow(ctx, `SELECT body FROM drafts WHERE draft_id = $1 AND owner_id = $2`, draftID, ownerID).Scan(&body)
+// draftBody returns the text of a draft of a message, or KindNotFound.
+func draftBody(ctx context.Context, tx pgx.Tx, ownerID, messageID, draftID string) (body string, err error) {
+	err = tx.QueryRow(ctx, `SELECT body FROM drafts WHERE draft_id = $1 AND message_id = $2 AND owner_id = $3`, draftID, messageID, ownerID).Scan(&body)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", domain.Errorf(domain.KindNotFound, "draft not found")
 	}

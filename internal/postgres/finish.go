@@ -50,7 +50,7 @@ func (m *Messages) Finish(ctx context.Context, in domain.NewFinish) (finished do
 		}
 		finished = domain.Finished{Outcome: outcome, Status: rows.status, ErrorCode: rows.errorCode}
 		_, err = tx.Exec(ctx, `
-			UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = $4, park = NULL, park_step = NULL, park_reason = NULL,
+			UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = CASE WHEN outcome = $3 THEN outcome_reason ELSE $4 END, park = NULL, park_step = NULL, park_reason = NULL,
 				finished_at = coalesce(finished_at, clock_timestamp())
 			WHERE message_id = $1`, in.MessageID, state, outcome, text(in.Reason))
 		return err
@@ -63,8 +63,8 @@ type endRows struct {
 	direction  domain.Direction
 	replyState domain.ReplyState
 	outcome    domain.Outcome // of an earlier Finish
-	accepted   bool // some attempt of part 1
-	unknown    bool // some attempt of any part
+	accepted   bool           // some attempt of part 1
+	unknown    bool           // some attempt of any part
 	status     domain.Status
 	errorCode  int
 }

@@ -13,7 +13,9 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"net"
 	"strings"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"parley/internal/domain"
 )
@@ -29,9 +32,15 @@ import (
 // the context's, since poolers refuse statement_timeout as a startup parameter.
 const statementTimeout = 8 * time.Second
 
+// Pool is a pool of connections. The processes hold one without knowing pgx.
+type Pool = pgxpool.Pool
+
+// DB returns a pool for database/sql, which the migrations need. Closing it leaves the pool open.
+func DB(pool *Pool) *sql.DB { return stdlib.OpenDBFromPool(pool) }
+
 // Open returns a pool of connections; it connects with the first query. cache_describe works through poolers in transaction mode, which
 // keep no prepared statements, and only application_name and timezone are sent at start, since poolers refuse others.
-func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
+func Open(ctx context.Context, url string) (*Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// pgx's error repeats parts of the URL, which may hold a password.
@@ -45,6 +54,9 @@ func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	}
 	return pool, nil
 }
+
+// Ping reports whether the database answers: KindUnavailable, or KindConfiguration for a wrong password or database.
+func Ping(ctx context.Context, pool *pgxpool.Pool) error { return mapError("database", pool.Ping(ctx)) }
 
 // inTx runs one transaction. It is rolled back where fn returns an error.
 func inTx(ctx context.Context, pool *pgxpool.Pool, what string, fn func(context.Context, pgx.Tx) error) error {
@@ -66,9 +78,20 @@ func mapError(what string, err error) error {
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return &domain.Error{Kind: domain.KindUnavailable, Message: what + ": the database does not answer", Err: err}
+		return &domain.Error{Kind: domain.KindUnavailable, Message: what + ": the database does not answer: " + reason(err), Err: err}
 	}
 	return &domain.Error{Kind: kindOfState(pg.Code), Message: what + ": SQLSTATE " + pg.Code + " " + pg.ConstraintName, Err: err}
+}
+
+// reason says why there was no answer, without the connection string that pgx repeats.
+func reason(err error) string {
+	if network, ok := errors.AsType[*net.OpError](err); ok {
+		return network.Err.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "time-out"
+	}
+	return "the connection was lost"
 }
 
 // kindOfState maps a SQLSTATE. https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -96,14 +119,18 @@ func newID() (string, error) {
 	return id.String(), nil
 }
 
-// lockPair locks the row of a message's pair. It returns KindNotFound for a message that the owner does not have.
+// lockPair locks the row of a message's pair. It returns KindNotFound for a message that the owner does not have, and for
+// a part of a reply: only the message that a flow is about has a reply_state.
 func lockPair(ctx context.Context, tx pgx.Tx, ownerID, messageID string) error {
 	var pairID string
 	return tx.QueryRow(ctx, `
 		SELECT p.pair_id FROM messages m JOIN pairs p USING (pair_id)
-		WHERE m.message_id = $1 AND m.owner_id = $2
+		WHERE m.message_id = $1 AND m.owner_id = $2 AND m.reply_state IS NOT NULL
 		FOR UPDATE OF p`, messageID, ownerID).Scan(&pairID)
 }
 
-// text makes a string storable: Postgres has no NUL character in a text.
-func text(s string) string { return strings.ReplaceAll(s, "\x00", "") }
+// text makes a string storable: Postgres has neither NUL nor invalid UTF-8 in a text. Each becomes the replacement
+// character, so that nothing is lost for it, and what was not empty does not become so.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}

@@ -38,8 +38,8 @@ func collect[T any](ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
 }
 
-// removed turns a DELETE of no row into pgx.ErrNoRows.
-func removed(tag pgconn.CommandTag, err error) error {
+// affected turns a statement that found no row into pgx.ErrNoRows.
+func affected(tag pgconn.CommandTag, err error) error {
 	if err == nil && tag.RowsAffected() == 0 {
 		return pgx.ErrNoRows
 	}

@@ -28,6 +28,7 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 	if err != nil {
 		return recorded, err
 	}
+	in.Received = storable(in.Received)
 	err = inTx(ctx, m.pool, "inbound message", func(ctx context.Context, tx pgx.Tx) error {
 		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, in.Received.ProfileName)
 		if err != nil {
@@ -43,7 +44,7 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, 'pending', 'received', $14, $15)
 			ON CONFLICT (account_sid, twilio_sid) DO NOTHING`,
 			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.Received.AccountSid, in.Received.MessageSid,
-			in.Received.From, in.Received.To, text(in.Received.Body), orEmpty(in.Received.Media), storable(in.Received.Other), p.seq,
+			in.Received.From, in.Received.To, in.Received.Body, in.Received.Media, in.Received.Other, p.seq,
 			in.Deadline, in.Received.ReceivedAt)
 		if err != nil {
 			return err
@@ -87,6 +88,7 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 	if ours.Channel != theirs.Channel {
 		return recorded, domain.Errorf(domain.KindInvalid, "a message cannot go from %s to %s", ours.Channel, theirs.Channel)
 	}
+	in.Body, in.Media, in.Key = text(in.Body), storableMedia(in.Media), text(in.Key)
 	recorded.Parts = len(outboundParts(in.Body, in.Media))
 	if recorded.Parts == 0 {
 		return recorded, domain.Errorf(domain.KindInvalid, "a message needs a body or media")
@@ -105,8 +107,7 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, received_at)
 			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, now())
 			ON CONFLICT (owner_id, idempotency_key) DO NOTHING`,
-			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, text(in.Body), orEmpty(in.Media), p.seq,
-			text(in.Key), in.Deadline)
+			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, in.Body, in.Media, p.seq, in.Key, in.Deadline)
 		if err != nil {
 			return err
 		}
@@ -116,8 +117,8 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		}
 		err = tx.QueryRow(ctx, `
 			SELECT message_id, reply_state FROM messages
-			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND body = $4`,
-			in.OwnerID, text(in.Key), p.id, text(in.Body)).Scan(&recorded.MessageID, &recorded.ReplyState)
+			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND body = $4 AND media = $5`,
+			in.OwnerID, in.Key, p.id, in.Body, in.Media).Scan(&recorded.MessageID, &recorded.ReplyState)
 		return conflictIfMissing(err, "the key was used for another message")
 	})
 	return recorded, err
@@ -194,20 +195,24 @@ func conflictIfMissing(err error, message string) error {
 	return err
 }
 
-func orEmpty(media []domain.Media) []domain.Media {
-	if media == nil {
-		return []domain.Media{}
+// storable makes all that a person wrote storable.
+func storable(r domain.Received) domain.Received {
+	r.Body, r.ProfileName, r.Media = text(r.Body), text(r.ProfileName), storableMedia(r.Media)
+	parameters := make(map[string][]string, len(r.Other))
+	for name, values := range r.Other {
+		for _, value := range values {
+			parameters[text(name)] = append(parameters[text(name)], text(value))
+		}
 	}
-	return media
+	r.Other = parameters
+	return r
 }
 
-// storable drops the NUL characters that jsonb refuses.
-func storable(parameters map[string][]string) map[string][]string {
-	clean := make(map[string][]string, len(parameters))
-	for name, values := range parameters {
-		for _, value := range values {
-			clean[text(name)] = append(clean[text(name)], text(value))
-		}
+// storableMedia returns media that can be stored, never nil.
+func storableMedia(media []domain.Media) []domain.Media {
+	clean := append([]domain.Media{}, media...)
+	for i := range clean {
+		clean[i].URL, clean[i].ContentType = text(clean[i].URL), text(clean[i].ContentType)
 	}
 	return clean
 }

@@ -48,11 +48,11 @@ func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Tra
 	}
 	if trace.Events, err = collect[domain.TracedEvent](ctx, tx, `
 		SELECT coalesce(part, 0), coalesce(attempt, 0), source, status, error_code, received_at
-		FROM message_events WHERE message_id = $1 ORDER BY event_id`, messageID); err != nil {
+		FROM message_events WHERE message_id = $1 AND owner_id = $2 ORDER BY event_id`, messageID, trace.Message.OwnerID); err != nil {
 		return err
 	}
 	if trace.Ledger, err = collect[domain.TracedEntry](ctx, tx, `
-		SELECT kind, meter, quantity, created_at FROM ledger WHERE message_id = $1 ORDER BY entry_id`, messageID); err != nil {
+		SELECT kind, meter, quantity, created_at FROM ledger WHERE workflow_id = $1 ORDER BY entry_id`, trace.Message.WorkflowID); err != nil {
 		return err
 	}
 	trace.AIRuns, err = collect[domain.TracedAIRun](ctx, tx, `

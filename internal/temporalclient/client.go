@@ -17,17 +17,13 @@ import (
 	"parley/internal/domain"
 )
 
-// Variables of Temporal's envconfig that matter most, for the documentation.
-const (
-	AddressVariable   = "TEMPORAL_ADDRESS"
-	NamespaceVariable = "TEMPORAL_NAMESPACE"
-)
-
 // reconnect bounds the back-off after an outage: gRPC's default of two minutes would leave a webhook blind long after
 // the server is back.
-var reconnect = grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-	MinConnectTimeout: 5 * time.Second,
+func reconnect() grpc.DialOption {
+	return grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+		MinConnectTimeout: 5 * time.Second,
+	})
 }
 
 // Options returns the client options that TEMPORAL_* and the profile file describe. It returns KindConfiguration where
@@ -39,7 +35,7 @@ func Options(getenv func(string) string, logger *slog.Logger, metrics client.Met
 	}
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = metrics
-	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithConnectParams(reconnect))
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, reconnect())
 	return options, nil
 }
 

@@ -1,0 +1,42 @@
+# One line a target; the logic is Go. Works with make 3.81.
+.DEFAULT_GOAL := help
+.PHONY: help build tools run say reset test test-all lint vuln bench histories
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
+
+build: ## build the binaries into bin/
+	go build -o bin/ ./webhook ./worker ./starter ./simulator ./dev
+
+run: build ## the whole system on this machine; ONCE=1 ends after the first exchange, TWILIO=1 uses the real Twilio
+	exec bin/dev $(if $(ONCE),-once) $(if $(TWILIO),-twilio)
+
+say: ## send the running system a message: make say TEXT="Are you open?"
+	@TEXT='$(subst ','\'',$(TEXT))'; bin/dev say "$$TEXT"
+
+reset: build ## remove all that make run keeps
+	bin/dev reset
+
+test: build ## the tests
+	bin/dev test ./...
+
+test-all: test-race fuzz ## what needs more: the race detector, fuzzing, another system's vet
+	GOOS=darwin GOARCH=arm64 go vet ./...
+
+test-race: build
+	bin/dev test -race $$(go list ./... | grep -v /e2e$$)
+
+fuzz:
+	go test ./internal/twilio -run '^$$' -fuzz FuzzVerify -fuzztime 20s
+
+tools:
+	go build -C tools -o ../bin/ tool
+
+lint: tools ## golangci-lint, and Temporal's check that workflows are deterministic
+	bin/golangci-lint run ./... && go vet -vettool=$(CURDIR)/bin/workflowcheck ./workflows/...
+
+vuln: tools ## known vulnerabilities, for those who reach their database
+	bin/govulncheck ./...
+
+bench: build ## the figures of docs/operations.md
+	bin/dev test ./bench -run '^$$' -bench . -benchtime 1x -timeout 30m

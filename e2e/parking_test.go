@@ -1,0 +1,99 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/contract"
+	"parley/internal/testkit"
+)
+
+func TestAMessageToAnUnregisteredNumberIsAnsweredOnceTheNumberIs(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{NoSender: true})
+	person := s.Customer()
+	workflowID := s.WorkflowID(s.Say(person, "anybody there?"))
+	awaitParked(t, s, workflowID, contract.ResolveAccount.Name)
+	if out := s.Starter("parked"); !strings.Contains(out, workflowID) {
+		t.Errorf("starter parked printed %s", out)
+	}
+	s.Starter("sender", "add", s.AccountSid, s.Company, "--owner", s.OwnerID)
+	s.Starter("retry", workflowID)
+	s.AwaitAnswers(person, 1, soon)
+	awaitOutcome(t, s, workflowID, "replied")
+	exactly(t, s, person, 1)
+}
+
+func TestAWrongTokenParksAndTheRetrySendsOnce(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{})
+	person := s.Customer()
+	s.Script(map[string]any{"to": person, "status_code": http.StatusUnauthorized, "code": 20003})
+	workflowID := s.WorkflowID(s.Say(person, "hello"))
+	awaitParked(t, s, workflowID, contract.Send.Name)
+	if refused := s.TryStarter("retry", workflowID, "--park", "a-run/7"); refused.ExitCode != 4 {
+		t.Errorf("a retry for another park: exit code %d %s", refused.ExitCode, refused.Stderr)
+	}
+	s.Script(map[string]any{"to": person})
+	s.Starter("retry", workflowID)
+	s.AwaitAnswers(person, 1, soon)
+	awaitOutcome(t, s, workflowID, "replied")
+	exactly(t, s, person, 1)
+	if refused := s.TryStarter("retry", workflowID); refused.ExitCode == 0 {
+		t.Error("a retry of a flow that is over was taken")
+	}
+}
+
+func TestPastItsDeadlineAMessageGoesOutOnlyAnyway(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{Settings: []string{"reply_deadline=5s"}})
+	person := s.Customer()
+	s.Script(map[string]any{"to": person, "status_code": http.StatusUnauthorized, "code": 20003, "times": 1})
+	workflowID := s.WorkflowID(s.Say(person, "hello"))
+	park := awaitParked(t, s, workflowID, contract.Send.Name)
+	testkit.EventuallyTrue(t, soon, "the deadline has passed", func() bool { return time.Since(park.Since) > 6*time.Second })
+	if refused := s.TryStarter("retry", workflowID); refused.ExitCode != 4 || !strings.Contains(refused.Stderr, "deadline") {
+		t.Errorf("exit code %d %s%s", refused.ExitCode, refused.Stdout, refused.Stderr)
+	}
+	s.Starter("retry", workflowID, "--anyway")
+	s.AwaitAnswers(person, 1, soon)
+	awaitOutcome(t, s, workflowID, "replied")
+}
+
+func TestAbandonEndsAFlowWithoutSending(t *testing.T) {
+	t.Parallel()
+	model := testkit.OpenAI(t, testkit.ModelAnswer{Status: http.StatusUnauthorized})
+	s := testkit.NewStack(t, testkit.Options{Env: model.Env()})
+	person := s.Customer()
+	workflowID := s.WorkflowID(s.Say(person, "hello"))
+	awaitParked(t, s, workflowID, contract.Generate.Name)
+	s.Starter("abandon", workflowID)
+	awaitOutcome(t, s, workflowID, "abandoned")
+	nothingStaysReserved(t, s)
+	exactly(t, s, person, 0)
+}
+
+func TestCancelEndsAFlowWithoutSending(t *testing.T) {
+	t.Parallel()
+	model := testkit.OpenAI(t, testkit.ModelAnswer{Hang: true})
+	s := testkit.NewStack(t, testkit.Options{Env: model.Env()})
+	person := s.Customer()
+	workflowID := s.WorkflowID(s.Say(person, "hello"))
+	testkit.EventuallyTrue(t, soon, "the model is asked", func() bool { return len(model.Calls()) > 0 })
+	s.Starter("cancel", workflowID)
+	awaitOutcome(t, s, workflowID, "cancelled")
+	nothingStaysReserved(t, s)
+	exactly(t, s, person, 0)
+}
+
+// nothingStaysReserved fails the test unless every reservation was charged or handed back.
+func nothingStaysReserved(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	if open := count(t, s, `
+		SELECT count(*) FROM ledger r WHERE kind = 'reserve'
+			AND NOT EXISTS (SELECT FROM ledger e WHERE e.workflow_id = r.workflow_id AND e.meter = r.meter AND e.kind <> 'reserve')`); open != 0 {
+		t.Errorf("%d units stay reserved", open)
+	}
+}

@@ -1,0 +1,76 @@
+package domain_test
+
+import (
+	"strings"
+	"testing"
+	"testing/quick"
+
+	"parley/internal/domain"
+)
+
+func TestParseAddress(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text string
+		want domain.Address
+	}{
+		{"+15551234567", domain.Address{Channel: domain.ChannelSMS, Value: "+15551234567"}},
+		{"+5511987654321", domain.Address{Channel: domain.ChannelSMS, Value: "+5511987654321"}},
+		{"12345", domain.Address{Channel: domain.ChannelSMS, Value: "12345"}},
+		{"ACME Shop", domain.Address{Channel: domain.ChannelSMS, Value: "ACME Shop"}},
+		{"whatsapp:+15551234567", domain.Address{Channel: domain.ChannelWhatsApp, Value: "+15551234567"}},
+		{"whatsapp:US.1234", domain.Address{Channel: domain.ChannelWhatsApp, Value: "US.1234"}},
+		{"rcs:brand_agent", domain.Address{Channel: domain.ChannelRCS, Value: "brand_agent"}},
+		{"messenger:123:4", domain.Address{Channel: domain.ChannelMessenger, Value: "123:4"}},
+	} {
+		got, err := domain.ParseAddress(c.text)
+		if err != nil || got != c.want {
+			t.Errorf("%q: want %+v, got %+v, %v", c.text, c.want, got, err)
+		}
+		if got.String() != c.text {
+			t.Errorf("%q is written back as %q", c.text, got.String())
+		}
+	}
+}
+
+func TestParseAddressRefuses(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"", "+", "+0123456789", "+1555123456789012", "+1555 123 4567", "12345678901234", "twelve letters", "A\nB", "naïve",
+		"whatsapp:", "whatsapp:a b", "whatsapp:" + strings.Repeat("1", 129), "sms:+15551234567", "WhatsApp:+15551234567", ":+15551234567",
+	} {
+		got, err := domain.ParseAddress(text)
+		if domain.KindOf(err) != domain.KindInvalid || err == nil {
+			t.Errorf("%q: want an invalid error, got %+v, %v", text, got, err)
+		} else if len(text) > 5 && strings.Contains(err.Error(), text) {
+			t.Errorf("%q: the error repeats the address: %v", text, err)
+		}
+	}
+}
+
+func TestMask(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"+15551234567":          "+1****67",
+		"whatsapp:+15551234567": "whatsapp:+1****67",
+		"whatsapp:US.1234":      "whatsapp:US****34",
+		"12345":                 "****",
+		"whatsapp:12345":        "whatsapp:****",
+		"":                      "****",
+	} {
+		if got := domain.Mask(text); got != want {
+			t.Errorf("%q: want %q, got %q", text, want, got)
+		}
+	}
+}
+
+// TestMaskHides checks that no more than four characters of any number are left.
+func TestMaskHides(t *testing.T) {
+	t.Parallel()
+	hides := func(value string) bool {
+		return len(domain.Mask("+"+strings.ReplaceAll(value, ":", ""))) <= len("+1****67")
+	}
+	if err := quick.Check(hides, nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,107 @@
+package domain_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"parley/internal/domain"
+)
+
+func TestDefaultSettings(t *testing.T) {
+	t.Parallel()
+	got, err := domain.ParseSettings(nil)
+	if err != nil || got != domain.DefaultSettings(domain.English) {
+		t.Errorf("an owner who set nothing: %+v, %v", got, err)
+	}
+	portuguese, err := domain.ParseSettings(map[string]string{"language": "pt-BR"})
+	if err != nil || portuguese != domain.DefaultSettings(domain.BrazilianPortuguese) {
+		t.Errorf("an owner who chose a language: %+v, %v", portuguese, err)
+	}
+	if portuguese.AttachmentText == got.AttachmentText || portuguese.Instructions == got.Instructions {
+		t.Error("the fixed texts are to be in the owner's language")
+	}
+}
+
+// TestSettingsRoundTrip parses what List shows, for defaults and for choices: so every default is valid too, and every
+// setting is shown as it is set.
+func TestSettingsRoundTrip(t *testing.T) {
+	t.Parallel()
+	chosen, err := domain.ParseSettings(map[string]string{
+		"language": "pt-BR", "instructions": "Seja breve.", "attachment_text": "Só texto, por favor.", "reply_deadline": "90s",
+		"outbound_deadline": "2h", "park_timeout": "1h30m", "model_timeout": "2s", "post_within": "500ms", "send_timeout": "1s",
+		"validity_period": "10m", "delivery_check": "100ms", "delivery_grace": "1s",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, settings := range map[string]domain.Settings{
+		"english": domain.DefaultSettings(domain.English), "portuguese": domain.DefaultSettings(domain.BrazilianPortuguese), "chosen": chosen,
+	} {
+		stored := map[string]string{}
+		for _, value := range settings.List() {
+			if _, twice := stored[value.Name]; twice || value.Meaning == "" || value.Values == "" {
+				t.Errorf("%s: shown twice or without its meaning: %+v", name, value)
+			}
+			stored[value.Name] = value.Value
+		}
+		if got, err := domain.ParseSettings(stored); err != nil || got != settings {
+			t.Errorf("%s: %+v is read back as %+v, %v", name, settings, got, err)
+		}
+	}
+	// Each choice above differs from the default, so a setting that List or Parse forgets shows here.
+	defaults := domain.DefaultSettings(domain.English).List()
+	for i, value := range chosen.List() {
+		if value.Value == defaults[i].Value {
+			t.Errorf("%s: the choice is lost", value.Name)
+		}
+	}
+}
+
+func TestSettingsRefuse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, value string }{
+		{"language", "fr"}, {"language", ""}, {"language", "EN"},
+		{"instructions", ""}, {"instructions", "  "}, {"attachment_text", strings.Repeat("x", 1601)},
+		{"reply_deadline", "soon"}, {"reply_deadline", "10"}, {"reply_deadline", "999ms"}, {"reply_deadline", "25h"}, {"reply_deadline", "-1s"},
+		{"model_timeout", "51s"}, // longer than the step that waits for it
+		{"post_within", "9s"}, {"send_timeout", "36s"}, {"validity_period", "10h1s"},
+		{"replydeadline", "10m"},
+	} {
+		_, err := domain.ParseSettings(map[string]string{c.name: c.value})
+		if domain.KindOf(err) != domain.KindInvalid || err == nil || !strings.Contains(err.Error(), c.name+":") {
+			t.Errorf("%s=%q: want an invalid error that names it, got %v", c.name, c.value, err)
+		}
+	}
+}
+
+func TestSettingsEveryProblemAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := domain.ParseSettings(map[string]string{"language": "fr", "nonsense": "1", "reply_deadline": "soon", "park_timeout": "1h", "instructions": ""})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, name := range []string{"language:", "nonsense:", "reply_deadline:", "instructions:"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is missing in %v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "park_timeout") {
+		t.Errorf("what is right is no problem: %v", err)
+	}
+}
+
+// TestSettingsBelowTheirSteps holds the numbers of the design: what a step waits for ends before the step does.
+func TestSettingsBelowTheirSteps(t *testing.T) {
+	t.Parallel()
+	timing := domain.DefaultSettings(domain.English).Timing
+	if timing.ReplyDeadline != 10*time.Minute || timing.OutboundDeadline != 24*time.Hour || timing.ParkTimeout != 72*time.Hour {
+		t.Errorf("the deadlines of the design: %+v", timing)
+	}
+	if timing.PostWithin+timing.SendTimeout >= 45*time.Second {
+		t.Errorf("claim and POST (%s) are to end before messaging.Send's 45 s", timing.PostWithin+timing.SendTimeout)
+	}
+	if timing.ModelTimeout >= time.Minute {
+		t.Errorf("the model's %s are to end before reply.Generate's 60 s", timing.ModelTimeout)
+	}
+}

@@ -1,0 +1,257 @@
+package postgres_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/internal/domain"
+)
+
+var (
+	reservedAndReleased = []string{"reserve ai_replies 1", "release ai_replies 1"}
+	reservedAndSettled  = []string{"reserve ai_replies 1", "settle ai_replies 1", "settle message_segments 1"}
+)
+
+func TestFinishDecidesByTheRows(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	resolved := func(answer domain.Resolution) func(*testing.T, flow) {
+		return func(t *testing.T, f flow) { f.begin(t, 1, 1); f.resolve(t, 1, 1, answer) }
+	}
+	nothing := func(*testing.T, flow) {}
+	delivered := func(t *testing.T, f flow) {
+		_, err := f.messages.ApplyStatus(t.Context(), callback(f.key(1, 1), f.send(t, 1, 1), domain.StatusDelivered, 0))
+		must(t, err)
+	}
+	for name, c := range map[string]struct {
+		given    func(*testing.T, flow)
+		believed domain.Outcome
+		want     domain.Finished
+		state    domain.ReplyState
+		attempt  domain.AttemptState // of attempt 1, where there is one
+		ledger   []string
+	}{
+		"accepted": {
+			resolved(accepted(newSid())), domain.OutcomeReplied,
+			domain.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusQueued}, domain.ReplyAnswered, domain.AttemptAccepted, reservedAndSettled,
+		},
+		"accepted, believed failed": {
+			delivered, domain.OutcomeFailed,
+			domain.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered}, domain.ReplyAnswered, domain.AttemptAccepted, reservedAndSettled,
+		},
+		"accepted, believed cancelled": {
+			delivered, domain.OutcomeCancelled,
+			domain.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered}, domain.ReplyAnswered, domain.AttemptAccepted, reservedAndSettled,
+		},
+		"begun": {
+			func(t *testing.T, f flow) { f.begin(t, 1, 1) }, domain.OutcomeCancelled,
+			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reservedAndReleased,
+		},
+		"unknown": {
+			resolved(domain.Resolution{State: domain.AttemptUnknown, Error: "time-out"}), domain.OutcomeAbandoned,
+			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reservedAndReleased,
+		},
+		"refused": {
+			resolved(domain.Resolution{State: domain.AttemptRefused, ErrorCode: 21610, ErrorKind: domain.KindDenied}), domain.OutcomeFailed,
+			domain.Finished{Outcome: domain.OutcomeFailed, ErrorCode: 21610}, domain.ReplyFailed, domain.AttemptRefused, reservedAndReleased,
+		},
+		"not sent": {
+			resolved(domain.Resolution{State: domain.AttemptNotSent, ErrorCode: 20429}), domain.OutcomeExpired,
+			domain.Finished{Outcome: domain.OutcomeExpired, ErrorCode: 20429}, domain.ReplyFailed, domain.AttemptNotSent, reservedAndReleased,
+		},
+		"nothing tried":                   {nothing, domain.OutcomeExpired, domain.Finished{Outcome: domain.OutcomeExpired}, domain.ReplyFailed, "", reservedAndReleased},
+		"nothing tried, believed replied": {nothing, domain.OutcomeReplied, domain.Finished{Outcome: domain.OutcomeFailed}, domain.ReplyFailed, "", reservedAndReleased},
+		"nothing tried, believed sent":    {nothing, domain.OutcomeSent, domain.Finished{Outcome: domain.OutcomeFailed}, domain.ReplyFailed, "", reservedAndReleased},
+		"parked": {
+			func(t *testing.T, f flow) {
+				must(t, f.messages.Park(t.Context(), domain.NewPark{OwnerID: acme, MessageID: f.messageID, Park: "run/1", Step: "x", Reason: "y"}))
+			}, domain.OutcomeAbandoned,
+			domain.Finished{Outcome: domain.OutcomeAbandoned}, domain.ReplyFailed, "", reservedAndReleased,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := s.inbound(t, "Hello", "An answer")
+			f.reserve(t)
+			c.given(t, f)
+			equal(t, "finished", f.finish(t, c.believed, "first"), c.want)
+			rows := snapshotOf(t, f)
+			equal(t, "finished a second time", f.finish(t, c.believed, "first"), c.want)
+			equal(t, "rows after the second time", snapshotOf(t, f), rows)
+
+			m := f.trace(t).Message
+			equal(t, "reply state", m.ReplyState, c.state)
+			equal(t, "outcome", m.Outcome, c.want.Outcome)
+			equal(t, "reason", m.Reason, "first")
+			equal(t, "park", m.Park+m.ParkStep+m.ParkReason, "")
+			if c.attempt != "" {
+				equal(t, "attempt", f.attemptState(t, 1, 1), c.attempt)
+			}
+			if got := f.ledger(t); !slices.Equal(got, c.ledger) {
+				t.Errorf("ledger %v, want %v", got, c.ledger)
+			}
+
+			// Another end, of another run perhaps, does not change the first one.
+			equal(t, "finished otherwise", f.finish(t, domain.OutcomeCancelled, "second"), c.want)
+			equal(t, "rows after it", snapshotOf(t, f), rows)
+
+			f.reserve(t) // late
+			if got := f.ledger(t); !slices.Equal(got, c.ledger) {
+				t.Errorf("ledger after a late reserve %v, want %v", got, c.ledger)
+			}
+		})
+	}
+}
+
+func TestFinishOfAMessageOfOurs(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.outbound(t, "Good morning")
+	f.send(t, 1, 1)
+	equal(t, "finished", f.finish(t, domain.OutcomeExpired, ""), domain.Finished{Outcome: domain.OutcomeSent, Status: domain.StatusQueued})
+	if got := f.ledger(t); !slices.Equal(got, []string{"settle message_segments 1"}) {
+		t.Errorf("ledger %v", got)
+	}
+}
+
+// The second part's fate does not take back that the message is answered.
+func TestFinishAfterTheFirstOfTwoParts(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.inbound(t, "Hello", twoParts())
+	f.reserve(t)
+	f.send(t, 1, 1)
+	f.begin(t, 2, 1)
+	equal(t, "outcome", f.finish(t, domain.OutcomeUnknown, "").Outcome, domain.OutcomeReplied)
+	equal(t, "second part", f.attemptState(t, 2, 1), domain.AttemptUnknown)
+	if got, want := f.ledger(t), []string{"reserve ai_replies 1", "settle ai_replies 1", "settle message_segments 11"}; !slices.Equal(got, want) {
+		t.Errorf("ledger %v, want %v", got, want)
+	}
+}
+
+// A flow that was over when its message turned out to be sent: the next Finish says so, and charges it.
+func TestFinishAfterALateCallback(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.inbound(t, "Hello", "An answer")
+	f.reserve(t)
+	f.begin(t, 1, 1)
+	equal(t, "outcome", f.finish(t, domain.OutcomeAbandoned, "first").Outcome, domain.OutcomeUnknown)
+	_, err := s.messages.ApplyStatus(t.Context(), callback(f.key(1, 1), newSid(), domain.StatusDelivered, 0))
+	must(t, err)
+	equal(t, "reply state", f.replyState(t), domain.ReplyAnswered)
+	equal(t, "finished", f.finish(t, domain.OutcomeAbandoned, "second"), domain.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered})
+	equal(t, "reason", f.trace(t).Message.Reason, "second")
+	if got, want := f.ledger(t), append(slices.Clone(reservedAndReleased), reservedAndSettled[1:]...); !slices.Equal(got, want) {
+		t.Errorf("ledger %v, want %v", got, want)
+	}
+}
+
+func TestFinishBesideTheAnswerToThePost(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for range 10 {
+		f, sid := s.inbound(t, "Hello", "An answer"), newSid()
+		f.reserve(t)
+		f.begin(t, 1, 1)
+		for _, err := range together(3, func(i int) error {
+			switch i {
+			case 0:
+				_, err := s.messages.Finish(t.Context(), domain.NewFinish{OwnerID: acme, WorkflowID: f.workflowID, MessageID: f.messageID, Ending: domain.OutcomeCancelled})
+				return err
+			case 1:
+				r := accepted(sid)
+				r.AttemptKey, r.OwnerID = f.key(1, 1), acme
+				_, err := s.messages.Resolve(t.Context(), r)
+				return err
+			default:
+				_, err := s.messages.ApplyStatus(t.Context(), callback(f.key(1, 1), sid, domain.StatusSent, 0))
+				return err
+			}
+		}) {
+			must(t, err)
+		}
+		equal(t, "attempt", f.attemptState(t, 1, 1), domain.AttemptAccepted)
+		equal(t, "reply state", f.replyState(t), domain.ReplyAnswered)
+		equal(t, "outcome by the rows", f.finish(t, domain.OutcomeCancelled, "").Outcome, domain.OutcomeReplied)
+		if got := f.ledger(t); !slices.Contains(got, "settle ai_replies 1") {
+			t.Errorf("ledger %v: what was accepted is charged", got)
+		}
+	}
+}
+
+func TestReserveAndSettle(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.inbound(t, "Hello", twoParts())
+	for range 2 {
+		f.reserve(t)
+	}
+	_, err := s.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
+	wantKind(t, err, domain.KindConflict) // nothing is accepted yet
+	if got := f.ledger(t); !slices.Equal(got, []string{"reserve ai_replies 1"}) {
+		t.Fatalf("ledger %v", got)
+	}
+	f.send(t, 1, 1)
+	f.begin(t, 2, 1)
+	f.resolve(t, 2, 1, domain.Resolution{State: domain.AttemptRefused, ErrorCode: 30001, ErrorKind: domain.KindConfiguration}) // costs nothing
+	f.begin(t, 2, 2)
+	f.resolve(t, 2, 2, domain.Resolution{State: domain.AttemptAccepted, Sid: newSid(), Status: domain.StatusQueued, Segments: 3}) // by Twilio's count
+	want := []string{"reserve ai_replies 1", "settle ai_replies 1", "settle message_segments 14"}                                 // 11 by our own count
+	for range 2 {
+		segments, err := s.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
+		must(t, err)
+		equal(t, "segments", segments, 14)
+		if got := f.ledger(t); !slices.Equal(got, want) {
+			t.Errorf("ledger %v, want %v", got, want)
+		}
+	}
+	f.finish(t, domain.OutcomeReplied, "")
+	if got := f.ledger(t); !slices.Equal(got, want) {
+		t.Errorf("ledger after the end %v, want %v", got, want)
+	}
+}
+
+func TestReserveAndSettleAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.inbound(t, "Hello", "An answer")
+	for _, err := range together(10, func(int) error { return s.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID) }) {
+		must(t, err)
+	}
+	f.send(t, 1, 1)
+	for _, err := range together(10, func(i int) error {
+		if i%2 == 0 {
+			_, err := s.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
+			return err
+		}
+		_, err := s.messages.Finish(t.Context(), domain.NewFinish{OwnerID: acme, WorkflowID: f.workflowID, MessageID: f.messageID, Ending: domain.OutcomeReplied})
+		return err
+	}) {
+		must(t, err)
+	}
+	if got := f.ledger(t); !slices.Equal(got, reservedAndSettled) {
+		t.Errorf("ledger %v, want %v", got, reservedAndSettled)
+	}
+}
+
+func TestSegmentsOfOtherChannelsAreMessages(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	in := outbound(strings.Repeat("é☃", 400))
+	in.From, in.To = "whatsapp:"+ourNumber, "whatsapp:"+person
+	recorded, err := s.messages.RecordOutbound(t.Context(), in)
+	must(t, err)
+	f := flow{s, recorded.MessageID, in.WorkflowID, ""}
+	f.send(t, 1, 1)
+	segments, err := s.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
+	must(t, err)
+	equal(t, "segments", segments, 1)
+}
+
+// snapshotOf is all that is stored of a flow: its rows, its end and its ledger.
+func snapshotOf(t *testing.T, f flow) string {
+	t.Helper()
+	return f.row(t) + strings.Join(f.ledger(t), ", ")
+}

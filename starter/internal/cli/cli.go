@@ -1,0 +1,131 @@
+// Package cli is the starter's command line: its commands, what they print, and how they end.
+//
+// Every command returns one result, which is printed as text for people or, with --json, as one JSON document; errors go
+// to the caller. What a command works with (stores, Temporal) is handed in and opened only when a command needs it, so
+// that help and keygen work without any configuration.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"parley/internal/domain"
+	"parley/starter/internal/flow"
+	"parley/starter/internal/provision"
+)
+
+// Directory is who there is: owners with their settings, Twilio accounts, senders.
+type Directory interface {
+	AddOwner(ctx context.Context, owner domain.Owner) error
+	Owners(ctx context.Context) ([]domain.Owner, error)
+	Owner(ctx context.Context, ownerID string) (domain.Owner, error)
+	SetSettings(ctx context.Context, ownerID string, values map[string]string) error
+	UnsetSetting(ctx context.Context, ownerID, name string) error
+	Settings(ctx context.Context, ownerID string) (domain.Settings, error)
+	AddAccount(ctx context.Context, account domain.Account, authToken string) error
+	Accounts(ctx context.Context) ([]domain.Account, error)
+	RemoveAccount(ctx context.Context, accountSid string) error
+	AddSender(ctx context.Context, sender domain.Sender) error
+	Senders(ctx context.Context, ownerID string) ([]domain.Sender, error)
+	SendersOf(ctx context.Context, address domain.Address) ([]domain.Sender, error)
+	RemoveSender(ctx context.Context, accountSid string, address domain.Address) error
+}
+
+// Messages is what is stored about messages.
+type Messages interface {
+	// Trace takes a workflow id, a message id or a Twilio sid, and returns KindNotFound where nothing is stored for it.
+	Trace(ctx context.Context, id string) (domain.Trace, error)
+}
+
+// Parts are what the commands work with. The functions open a part when it is needed first.
+type Parts struct {
+	Directory func(context.Context) (Directory, error)
+	Messages  func(context.Context) (Messages, error)
+	Flows     func(context.Context) (*flow.Flows, error)
+	Setup     func(context.Context) (provision.Report, error)
+	NewKeyset func() (string, error)
+	Explain   func(code int) string // a sentence about one of Twilio's error codes
+	Getenv    func(string) string
+}
+
+// Streams are the process's standard streams. Out is a terminal where Terminal is set, and may be drawn over.
+type Streams struct {
+	In       io.Reader
+	Out      io.Writer
+	Terminal bool
+}
+
+// Execute runs one command line. Its error knows its exit code: see ExitCode.
+func Execute(ctx context.Context, parts Parts, streams Streams, args []string) error {
+	root := New(parts, streams)
+	root.SetArgs(args)
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return nil
+	}
+	if _, ran := errors.AsType[*commandError](err); !ran { // cobra refused the command line itself
+		return &exitError{codeUsage, domain.Errorf(domain.KindInvalid, "%w\n'%s --help' shows how", err, command.CommandPath())}
+	}
+	if ctx.Err() != nil {
+		return &exitError{codeInterrupted, errors.New("interrupted")}
+	}
+	return err
+}
+
+// New returns the command tree.
+func New(parts Parts, streams Streams) *cobra.Command {
+	c := &commands{parts: parts, streams: streams}
+	root := group("starter", "Set up, send, follow and operate Parley",
+		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(),
+		c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(),
+		exitCodesTopic())
+	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
+		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Out) // cobra writes help there only when it was asked for
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "print one JSON document instead of text")
+	return root
+}
+
+type commands struct {
+	parts   Parts
+	streams Streams
+	json    bool
+}
+
+// group is a command that only has commands below it.
+func group(use, short string, below ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{
+		Use: use, Short: short,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	g.AddCommand(below...)
+	return g
+}
+
+// result is what a command found: a JSON document by its tags, and the same for people.
+type result interface{ print(*page) }
+
+// commandError marks an error of a command that ran, as opposed to a command line that cobra refused.
+type commandError struct{ error }
+
+func (e *commandError) Unwrap() error { return e.error }
+
+// do turns work into a cobra command's body. Where work returns both, the result is printed and the error ends the process.
+func (c *commands) do(work func(ctx context.Context, args []string) (result, error)) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		found, err := work(cmd.Context(), args)
+		if found != nil {
+			err = errors.Join(err, c.print(found))
+		}
+		if err != nil {
+			return &commandError{err}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,188 @@
+package cli_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/failure/v1"
+	"go.temporal.io/api/workflow/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"parley/contract"
+	"parley/internal/domain"
+	"parley/starter/internal/faketemporal"
+	"parley/starter/internal/provision"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestGolden keeps every shape of output: text for people, and JSON that scripts depend on.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"setup":                  {"setup"},
+		"owner-add":              {"owner", "add", "acme", "--name", "Acme Ltd"},
+		"owner-list":             {"owner", "list"},
+		"owner-show":             {"owner", "show", "acme"},
+		"account-add":            {"account", "add", accountA, "--name", "main", "--token-env", "TOKEN"},
+		"account-list":           {"account", "list"},
+		"account-remove":         {"account", "remove", accountA},
+		"sender-add":             {"sender", "add", accountA, "whatsapp:+15551230000", "--owner", "acme"},
+		"sender-list":            {"sender", "list", "--owner", "acme"},
+		"sender-remove":          {"sender", "remove", accountA, "+15551230000"},
+		"secrets-keygen":         {"secrets", "keygen"},
+		"send":                   send("--key", "k1"),
+		"parked":                 {"parked", "--limit", "2"},
+		"retry":                  {"retry", parkedID},
+		"abandon-without-worker": {"abandon", "outbound:acme:silent"},
+		"cancel":                 {"cancel", "inbound:billing"},
+		"show-parked":            {"show", parkedID},
+		"show-waits":             {"show", "m-billing"},
+		"show-sent":              {"show", "SM-of-the-reply"},
+		"show-forgotten":         {"show", "m-forgotten"},
+	} {
+		for suffix, format := range map[string]string{".txt": "--json=false", ".json": "--json=true"} {
+			t.Run(name+suffix, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					out, _ := goldenStarter().must(t, 0, slices.Concat(args, []string{format})...)
+					checkWidth(t, suffix, out)
+					compare(t, name+suffix, out)
+				})
+			})
+		}
+	}
+}
+
+func compare(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test ./starter/internal/cli -update writes it anew):\n%s", file, got)
+	}
+}
+
+// checkWidth wants text to fit a terminal of 80 columns. A command to be copied is not cut, whatever its length.
+func checkWidth(t *testing.T, suffix, out string) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		line = strings.TrimSuffix(line, "\n")
+		if suffix == ".txt" && utf8.RuneCountInString(line) > 80 && !strings.HasPrefix(line, "  temporal ") {
+			t.Errorf("too wide: %s", line)
+		}
+	}
+}
+
+// goldenStarter knows a flow in every state that show tells apart.
+func goldenStarter() *starter {
+	s := newStarter(
+		parkedFlow(func(string, contract.Command) error { return nil }),
+		faketemporal.Flow{ID: "outbound:acme:silent", Owner: "acme", Stage: contract.StageParked, Started: created},
+		billingFlow(),
+		faketemporal.Flow{ID: "inbound:sent", Owner: "acme", Stage: contract.StageClosed, Started: created,
+			State: enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, Answers: sentStatus, Ends: sentResult},
+		faketemporal.Flow{ID: "outbound:acme:third", Owner: "acme", Stage: contract.StageParked, Started: created},
+	)
+	s.env["TOKEN"] = "secret"
+	s.report = provision.Report{
+		SchemaVersion: 1,
+		Namespace:     provision.Namespace{Name: "default", State: provision.Exists, RetentionDays: 1},
+		SearchAttributes: []provision.Attribute{
+			{Name: "ParleyOwner", State: provision.Created}, {Name: "ParleyStage", State: provision.Exists},
+		},
+		Notes:    []string{"Parley wants closed flows to be kept for 30 days"},
+		Commands: []string{"temporal operator namespace update --namespace default --retention 30d"},
+		Ready:    true,
+	}
+	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
+	s.messages["SM-of-the-reply"] = sentTrace()
+	s.messages["m-forgotten"] = domain.Trace{Message: inboundMessage("m-forgotten", "inbound:forgotten")}
+	return s
+}
+
+func inboundMessage(id, flow string) domain.TracedMessage {
+	deadline := created.Add(10 * time.Minute)
+	return domain.TracedMessage{
+		MessageID: id, OwnerID: "acme", WorkflowID: flow, Direction: domain.Inbound, AccountSid: accountA,
+		TwilioSid: "SM00000000000000000000000000000002", From: "+15557654321", To: "+15551230000",
+		Body: "Hello,\nare you open on Sunday? I would like to come with my whole family, all eleven of us.\x1b[2J",
+		Part: 1, ReplyState: domain.ReplyPending, Deadline: &deadline, ReceivedAt: created,
+	}
+}
+
+func billingFlow() faketemporal.Flow {
+	return faketemporal.Flow{ID: "inbound:billing", Owner: "acme", Stage: contract.StageWorking, Started: created, Pending: []*workflow.PendingActivityInfo{
+		{
+			ActivityType: &common.ActivityType{Name: contract.Reserve.Name}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED,
+			Attempt: 1, ScheduledTime: timestamppb.New(created),
+		},
+		{
+			ActivityType: &common.ActivityType{Name: contract.RecordInbound.Name}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED,
+			Attempt: 4, ScheduledTime: timestamppb.New(created), NextAttemptScheduleTime: timestamppb.New(created.Add(time.Minute)),
+			LastFailure: &failure.Failure{Message: "message: the database does not answer", FailureInfo: &failure.Failure_ApplicationFailureInfo{
+				ApplicationFailureInfo: &failure.ApplicationFailureInfo{Type: string(domain.KindUnavailable)},
+			}},
+		},
+	}}
+}
+
+func sentStatus() (contract.StatusResult, error) {
+	return contract.StatusResult{
+		OwnerID: "acme", MessageID: "m-sent", Stage: contract.StageClosed, Outcome: domain.OutcomeReplied,
+		Steps: []contract.StepStatus{
+			{Name: "account.Resolve", State: contract.StepDone}, {Name: "reply.Generate", State: contract.StepDone, Note: "1 part"},
+			{Name: "messaging.Send", State: contract.StepDone}, {Name: "delivery", State: contract.StepEnded, Note: "undelivered"},
+		},
+	}, nil
+}
+
+func sentResult(context.Context) (contract.MessageResult, error) {
+	return contract.MessageResult{MessageID: "m-sent", Outcome: domain.OutcomeReplied, Status: domain.StatusUndelivered, ErrorCode: 30003}, nil
+}
+
+func sentTrace() domain.Trace {
+	message := inboundMessage("m-sent", "inbound:sent")
+	finished := created.Add(3 * time.Second)
+	message.ReplyState, message.Outcome, message.FinishedAt = domain.ReplyAnswered, domain.OutcomeReplied, &finished
+	return domain.Trace{
+		Message: message,
+		Parts: []domain.TracedMessage{{
+			MessageID: "m-reply", OwnerID: "acme", WorkflowID: "inbound:sent", Direction: domain.Outbound, AccountSid: accountA,
+			From: "+15551230000", To: "+15557654321", Body: "Yes, from nine to six.", Part: 1, Status: domain.StatusUndelivered, ErrorCode: 30003,
+			ReceivedAt: created,
+		}},
+		Attempts: []domain.TracedAttempt{
+			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", BegunAt: created, ResolvedAt: &finished},
+			{Part: 1, Attempt: 2, State: domain.AttemptAccepted, TwilioSid: "SM00000000000000000000000000000003",
+				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished},
+		},
+		Events: []domain.TracedEvent{
+			{Part: 1, Attempt: 2, Source: domain.SourceCallback, Status: domain.StatusSent, ReceivedAt: finished},
+			{Part: 1, Attempt: 2, Source: domain.SourceFetch, Status: domain.StatusUndelivered, ErrorCode: 30003, ReceivedAt: finished},
+		},
+		Ledger: []domain.TracedEntry{
+			{Kind: "reserve", Meter: "ai_replies", Quantity: 1, CreatedAt: created},
+			{Kind: "settle", Meter: "ai_replies", Quantity: 1, CreatedAt: finished},
+		},
+		AIRuns: []domain.TracedAIRun{{Provider: "openai", Model: "gpt-x", InputTokens: 210, OutputTokens: 12, LatencyMS: 640, CreatedAt: created}},
+	}
+}

@@ -1,0 +1,42 @@
+package provision
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The commands below are for Temporal's own tools: tcld where the namespace is one of Temporal Cloud, else temporal.
+
+// onCloud tells by the name: Temporal Cloud's namespaces are called <name>.<account>.
+func onCloud(namespace string) bool { return strings.Contains(namespace, ".") }
+
+func createNamespace(namespace string) string {
+	if onCloud(namespace) {
+		name, _, _ := strings.Cut(namespace, ".")
+		return fmt.Sprintf("tcld namespace create --namespace %s --retention-days %d --region <region> --auth-method api_key", name, days(Retention))
+	}
+	return fmt.Sprintf("temporal operator namespace create --namespace %s --retention %dd", namespace, days(Retention))
+}
+
+func createAttributes(namespace string, names []string) string {
+	var command strings.Builder
+	if onCloud(namespace) {
+		fmt.Fprintf(&command, "tcld namespace search-attributes add --namespace %s", namespace)
+		for _, name := range names {
+			fmt.Fprintf(&command, " --search-attribute %s=Keyword", name)
+		}
+		return command.String()
+	}
+	fmt.Fprintf(&command, "temporal operator search-attribute create --namespace %s --type Keyword", namespace)
+	for _, name := range names {
+		fmt.Fprintf(&command, " --name %s", name)
+	}
+	return command.String()
+}
+
+func updateRetention(namespace string) string {
+	if onCloud(namespace) {
+		return fmt.Sprintf("tcld namespace retention set --namespace %s --retention-days %d", namespace, days(Retention))
+	}
+	return fmt.Sprintf("temporal operator namespace update --namespace %s --retention %dd", namespace, days(Retention))
+}

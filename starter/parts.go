@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"go.temporal.io/sdk/client"
+
+	"parley/internal/config"
+	"parley/internal/postgres"
+	"parley/internal/secrets"
+	"parley/internal/temporalclient"
+	"parley/internal/twilio"
+	"parley/migrations"
+	"parley/starter/internal/cli"
+	"parley/starter/internal/flow"
+	"parley/starter/internal/provision"
+)
+
+// parts are the real parts behind the commands, each opened when it is needed first. A command runs in one goroutine.
+type parts struct {
+	getenv   func(string) string
+	stderr   io.Writer
+	settings *config.Starter
+	pool     *postgres.Pool
+	temporal client.Client
+}
+
+func (p *parts) forCommands() cli.Parts {
+	return cli.Parts{
+		Directory: p.directory,
+		Messages:  p.messages,
+		Flows:     p.flows,
+		Setup:     p.setup,
+		NewKeyset: secrets.Generate,
+		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
+		Getenv:    p.getenv,
+	}
+}
+
+func (p *parts) close() {
+	if p.temporal != nil {
+		p.temporal.Close()
+	}
+	if p.pool != nil {
+		p.pool.Close()
+	}
+}
+
+func (p *parts) config() (*config.Starter, error) {
+	if p.settings == nil {
+		var settings config.Starter
+		if err := config.Load(&settings, p.getenv); err != nil {
+			return nil, err
+		}
+		p.settings = &settings
+	}
+	return p.settings, nil
+}
+
+func (p *parts) database(ctx context.Context) (*postgres.Pool, error) {
+	settings, err := p.config()
+	if err != nil {
+		return nil, err
+	}
+	if p.pool == nil {
+		if p.pool, err = postgres.Open(ctx, settings.DatabaseURL); err != nil {
+			return nil, err
+		}
+	}
+	return p.pool, nil
+}
+
+func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
+	pool, err := p.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cipher, err := secrets.Load(p.settings.Keyset.Keyset, p.settings.KeysetFile)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewDirectory(pool, cipher), nil
+}
+
+func (p *parts) messages(ctx context.Context) (cli.Messages, error) {
+	pool, err := p.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewMessages(pool), nil
+}
+
+func (p *parts) connect() (client.Client, error) {
+	settings, err := p.config()
+	if err != nil {
+		return nil, err
+	}
+	if p.temporal == nil {
+		logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: settings.Level()}))
+		if p.temporal, err = temporalclient.New(p.getenv, logger, nil); err != nil {
+			return nil, err
+		}
+	}
+	return p.temporal, nil
+}
+
+func (p *parts) flows(context.Context) (*flow.Flows, error) {
+	temporal, err := p.connect()
+	if err != nil {
+		return nil, err
+	}
+	return flow.New(temporal), nil
+}
+
+func (p *parts) setup(ctx context.Context) (provision.Report, error) {
+	temporal, err := p.connect()
+	if err != nil {
+		return provision.Report{}, err
+	}
+	options, err := temporalclient.Options(p.getenv, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return provision.Report{}, err
+	}
+	if options.Namespace == "" {
+		options.Namespace = client.DefaultNamespace
+	}
+	return provision.Run(ctx, provision.Parts{
+		Migrate:    p.migrate,
+		Namespace:  options.Namespace,
+		Namespaces: temporal.WorkflowService(),
+		Attributes: temporal.OperatorService(),
+	})
+}
+
+// migrate works through the pool, so that it reaches the database in the one way that poolers allow.
+func (p *parts) migrate(ctx context.Context) (int64, error) {
+	pool, err := p.database(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := postgres.Ping(ctx, pool); err != nil {
+		return 0, err
+	}
+	db := postgres.DB(pool)
+	defer func() { _ = db.Close() }()
+	return migrations.Up(ctx, db)
+}

@@ -1,0 +1,83 @@
+package workflows_test
+
+import (
+	"testing"
+	"time"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+func TestOutboundSent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deliver(time.Minute, 1, 1, domain.StatusDelivered)
+	r.finish.returns(contract.Finished{Outcome: domain.OutcomeSent, Status: domain.StatusDelivered})
+
+	result := r.outbound()
+
+	r.wantResult(result, contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent, Status: domain.StatusDelivered})
+	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordOutbound", "messaging.Send", "billing.Settle", "persistence.Finish")
+	r.wantFinish(domain.OutcomeSent, "")
+	if got, want := one(t, &r.resolveAccount), (contract.ResolveAccountInput{AccountSid: accountSid, Address: company}); got != want {
+		t.Errorf("account.Resolve got %+v, want %+v", got, want)
+	}
+	recorded, in := one(t, &r.recordOutbound), outboundInput()
+	if recorded.OwnerID != ownerID || recorded.WorkflowID != workflowID || recorded.AccountSid != accountSid || recorded.From != in.From ||
+		recorded.To != in.To || recorded.Body != in.Body || recorded.Key != in.Key || !recorded.Deadline.Equal(start.Add(timing().OutboundDeadline)) {
+		t.Errorf("RecordOutbound got %+v", recorded)
+	}
+	if got, want := one(t, &r.resolveIdentity), (contract.ResolveIdentityInput{OwnerID: ownerID, Address: customer}); got != want {
+		t.Errorf("identity.Resolve got %+v, want %+v", got, want)
+	}
+	if got, want := one(t, &r.send), sendInput("", 1, 1); got != want {
+		t.Errorf("Send got %+v, want %+v", got, want)
+	}
+}
+
+func TestOutboundInSeveralParts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Parts: 2})
+	r.deliver(time.Minute, 2, 1, domain.StatusDelivered)
+	r.deliver(2*time.Minute, 1, 1, domain.StatusUndelivered)
+	r.wantResult(r.outbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent})
+	if len(r.send.inputs) != 2 || r.send.inputs[1] != sendInput("", 2, 1) {
+		t.Errorf("Send got %+v", r.send.inputs)
+	}
+}
+
+// Nothing is stored for an owner whose sender it is not.
+func TestOutboundSenderOfAnotherOwner(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: "owner-2", Timing: timing()})
+	r.wantResult(r.outbound(), contract.MessageResult{Outcome: domain.OutcomeFailed})
+	r.wantCalls("account.Resolve")
+}
+
+// The same key again, after Temporal has forgotten the first flow: nothing is sent twice.
+func TestOutboundClosedBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyAnswered, Parts: 1})
+	r.finish.returns(contract.Finished{Outcome: domain.OutcomeSent, Status: domain.StatusDelivered})
+	r.wantResult(r.outbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent, Status: domain.StatusDelivered})
+	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordOutbound", "persistence.Finish")
+}
+
+// A key that stands for another message is a conflict: the flow parks, and abandon ends it without asking for the recording again.
+func TestOutboundKeyOfAnotherMessage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	conflict := domain.Errorf(domain.KindConflict, "the key was used for another message")
+	r.recordOutbound.fails(conflict, conflict)
+	r.after(time.Hour, func() { r.wantTaken(r.update(contract.AbandonCommand, contract.Command{})) })
+	r.wantResult(r.outbound(), contract.MessageResult{Outcome: domain.OutcomeAbandoned})
+	if r.env.Now().Sub(start) > 2*time.Hour {
+		t.Error("the flow parked a second time after it was abandoned")
+	}
+	if len(r.finish.inputs)+len(r.park.inputs) > 0 {
+		t.Error("Finish and Park have no row to write to")
+	}
+}

@@ -1,0 +1,144 @@
+package workflows_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// step is one activity as a test scripts it: it notes what it was called with and answers as it was told.
+type step[In, Out any] struct {
+	book    *book
+	name    string
+	answers func(n int, in In) (Out, error) // n: the how manieth call it is, from 1
+	inputs  []In
+}
+
+// returns makes every call of the step succeed.
+func (s *step[In, Out]) returns(out Out) {
+	s.answers = func(int, In) (Out, error) { return out, nil }
+}
+
+// fails makes the first calls of the step fail, one error each; after them it answers as before.
+func (s *step[In, Out]) fails(errs ...error) {
+	before := s.answers
+	s.answers = func(n int, in In) (Out, error) {
+		if n <= len(errs) {
+			var none Out
+			return none, errs[n-1]
+		}
+		return before(n, in)
+	}
+}
+
+// interrupts has something happen within every call of the step, just before its answer.
+func (s *step[In, Out]) interrupts(what func()) {
+	before := s.answers
+	s.answers = func(n int, in In) (Out, error) {
+		what()
+		return before(n, in)
+	}
+}
+
+func (s *step[In, Out]) run(ctx context.Context, in In) (Out, error) {
+	s.book.mu.Lock()
+	s.inputs = append(s.inputs, in)
+	n := len(s.inputs)
+	s.book.calls = append(s.book.calls, s.name)
+	s.book.infos[s.name] = activity.GetInfo(ctx)
+	s.book.mu.Unlock()
+	return s.answers(n, in)
+}
+
+// book notes the order of all calls, and how the latest of each step was made.
+type book struct {
+	mu    sync.Mutex
+	calls []string
+	infos map[string]activity.Info
+}
+
+// steps are the activities of all roles.
+type steps struct {
+	*book
+	resolveAccount  step[contract.ResolveAccountInput, contract.ResolveAccountResult]
+	recordInbound   step[contract.NewInbound, contract.Recorded]
+	recordOutbound  step[contract.NewOutbound, contract.Recorded]
+	resolveIdentity step[contract.ResolveIdentityInput, contract.ResolveIdentityResult]
+	reserve         step[contract.ReserveInput, contract.Nothing]
+	generate        step[contract.GenerateInput, contract.Draft]
+	send            step[contract.SendInput, contract.SendResult]
+	settle          step[contract.SettleInput, contract.SettleResult]
+	fetchStatus     step[contract.FetchStatusInput, contract.FetchStatusResult]
+	park            step[contract.NewPark, contract.Nothing]
+	finish          step[contract.NewFinish, contract.Finished]
+}
+
+// newSteps returns steps that all succeed: one part, accepted as queued, and a Finish that believes the flow.
+func newSteps(timing contract.Timing) *steps {
+	b := &book{infos: map[string]activity.Info{}}
+	s := &steps{
+		book:            b,
+		resolveAccount:  scripted(b, contract.ResolveAccount),
+		recordInbound:   scripted(b, contract.RecordInbound),
+		recordOutbound:  scripted(b, contract.RecordOutbound),
+		resolveIdentity: scripted(b, contract.ResolveIdentity),
+		reserve:         scripted(b, contract.Reserve),
+		generate:        scripted(b, contract.Generate),
+		send:            scripted(b, contract.Send),
+		settle:          scripted(b, contract.Settle),
+		fetchStatus:     scripted(b, contract.FetchStatus),
+		park:            scripted(b, contract.ParkMessage),
+		finish:          scripted(b, contract.Finish),
+	}
+	s.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: timing})
+	s.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending})
+	s.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Parts: 1})
+	s.resolveIdentity.returns(contract.ResolveIdentityResult{ContactID: "contact-1"})
+	s.generate.returns(contract.Draft{DraftID: draftID, Parts: 1})
+	s.settle.returns(contract.SettleResult{Segments: 1})
+	s.fetchStatus.returns(contract.FetchStatusResult{Status: domain.StatusQueued})
+	s.send.answers = func(_ int, in contract.SendInput) (contract.SendResult, error) {
+		return contract.SendResult{State: contract.SendAccepted, Attempt: in.Attempt, Status: domain.StatusQueued}, nil
+	}
+	s.finish.answers = func(_ int, in contract.NewFinish) (contract.Finished, error) {
+		return contract.Finished{Outcome: in.Ending}, nil
+	}
+	return s
+}
+
+func scripted[In, Out any](b *book, definition contract.Activity[In, Out]) step[In, Out] {
+	var none Out
+	s := step[In, Out]{book: b, name: definition.Name}
+	s.returns(none)
+	return s
+}
+
+// register gives a worker, or a test environment, every step under its name.
+func (s *steps) register(r worker.ActivityRegistry) {
+	contract.ResolveAccount.Register(r, s.resolveAccount.run)
+	contract.RecordInbound.Register(r, s.recordInbound.run)
+	contract.RecordOutbound.Register(r, s.recordOutbound.run)
+	contract.ResolveIdentity.Register(r, s.resolveIdentity.run)
+	contract.Reserve.Register(r, s.reserve.run)
+	contract.Generate.Register(r, s.generate.run)
+	contract.Send.Register(r, s.send.run)
+	contract.Settle.Register(r, s.settle.run)
+	contract.FetchStatus.Register(r, s.fetchStatus.run)
+	contract.ParkMessage.Register(r, s.park.run)
+	contract.Finish.Register(r, s.finish.run)
+}
+
+// one returns the input of a step that must have been called exactly once.
+func one[In, Out any](t *testing.T, s *step[In, Out]) In {
+	t.Helper()
+	if len(s.inputs) != 1 {
+		t.Fatalf("%s: %d calls, want 1", s.name, len(s.inputs))
+	}
+	return s.inputs[0]
+}
