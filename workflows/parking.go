@@ -97,11 +97,12 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 		channel.Receive(ctx, &taken)
 		waiting = false
 	})
-	selector.AddFuture(workflow.NewTimerWithOptions(timerCtx, f.status.Park.Until.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: "gives up"}),
-		func(workflow.Future) { waiting = false })
+	// Before the timer, which is ready too when the flow is cancelled.
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 		err, waiting = &ending{domain.OutcomeCancelled, "cancelled while parked at " + f.status.Park.Step}, false
 	})
+	selector.AddFuture(workflow.NewTimerWithOptions(timerCtx, f.status.Park.Until.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: "gives up"}),
+		func(workflow.Future) { waiting = false })
 	for waiting {
 		selector.Select(ctx)
 	}

@@ -122,11 +122,12 @@ func (f *flow) awaitSignal(ctx workflow.Context, signals workflow.ReceiveChannel
 				}
 			}
 		}).
-		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: "next status check"}),
-			func(workflow.Future) { timedOut = true }).
+		// Before the timer, which is ready too when the flow is cancelled.
 		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 			err = &ending{domain.OutcomeCancelled, "cancelled during " + deliveryStep}
 		}).
+		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: "next status check"}),
+			func(workflow.Future) { timedOut = true }).
 		Select(ctx)
 	return timedOut, err
 }

@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -61,6 +62,13 @@ type book struct {
 	mu    sync.Mutex
 	calls []string
 	infos map[string]activity.Info
+}
+
+// order returns the steps that have begun so far.
+func (b *book) order() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.calls)
 }
 
 // steps are the activities of all roles.

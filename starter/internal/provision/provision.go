@@ -127,7 +127,7 @@ func (p provisioner) namespace(ctx context.Context) (Namespace, error) {
 		return p.register(ctx)
 	case forbidden(err):
 		// It may be there all the same: an account that may use it need not be one that may look at its settings.
-		if _, err := p.count(ctx, ""); err != nil {
+		if err := p.answers(ctx, ""); err != nil {
 			found.State = Missing
 		}
 		return found, nil

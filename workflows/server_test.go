@@ -1,0 +1,376 @@
+package workflows_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"parley/contract"
+	"parley/internal/domain"
+	"parley/internal/failure"
+	"parley/internal/testkit"
+	"parley/workflows"
+)
+
+// saveHistories is how the replay test's histories are made anew: go test ./workflows -run TestOnServer -save
+var saveHistories = flag.Bool("save", false, "write the histories of TestOnServer to "+historyFolder)
+
+const (
+	historyFolder = "testdata/histories"
+	// mostEvents is design §5's limit for a flow with one part and one delivery signal.
+	mostEvents = 64
+)
+
+// scenario is one flow on a real server.
+type scenario struct {
+	prepare func(*steps)
+	start   func(*live) client.WorkflowRun
+	drive   func(*live)
+	want    contract.MessageResult
+}
+
+// scenarios are the flows whose histories the replay test keeps.
+func scenarios() map[string]scenario {
+	replied := contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied}
+	return map[string]scenario{
+		"replied": {
+			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied,
+		},
+		"attachment": {
+			prepare: func(s *steps) {
+				s.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, DraftID: "fixed", Parts: 1})
+			},
+			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied,
+		},
+		"outbound": {
+			prepare: func(s *steps) {
+				s.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Parts: 2})
+			},
+			start: (*live).outbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(2, 1); l.deliver(1, 1) },
+			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent},
+		},
+		"fetched": {
+			prepare: func(s *steps) {
+				quick := timing()
+				quick.DeliveryCheck = 100 * time.Millisecond
+				s.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
+				s.fetchStatus.answers = func(n int, _ contract.FetchStatusInput) (contract.FetchStatusResult, error) {
+					return contract.FetchStatusResult{Status: []contract.Status{domain.StatusSent, domain.StatusDelivered}[min(n, 2)-1]}, nil
+				}
+			},
+			start: (*live).inbound, drive: func(*live) {}, want: replied,
+		},
+		"parked": {
+			prepare: func(s *steps) { s.send.fails(configuration("no token")) },
+			start:   (*live).inbound,
+			drive: func(l *live) {
+				l.await(contract.StageParked)
+				l.update(contract.RetryCommand, contract.Command{Park: l.status().Park.Name})
+				l.await(contract.StageDelivering)
+				l.deliver(1, 2)
+			},
+			want: replied,
+		},
+		"unroutable": {
+			prepare: func(s *steps) { s.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address")) },
+			start:   (*live).inbound,
+			drive: func(l *live) {
+				l.await(contract.StageParked)
+				l.signal(contract.RetryCommand, contract.Command{Anyway: true})
+				l.await(contract.StageDelivering)
+				l.deliver(1, 1)
+			},
+			want: replied,
+		},
+		"unknown": {
+			prepare: func(s *steps) {
+				s.send.fails(unknown())
+				s.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
+			},
+			start: (*live).inbound,
+			drive: func(l *live) {
+				l.await(contract.StageParked)
+				l.signal(contract.AbandonCommand, contract.Command{}) // dropped: it does not say which park
+				l.update(contract.AbandonCommand, contract.Command{Park: l.status().Park.Name})
+			},
+			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown},
+		},
+		"expired": {
+			prepare: func(s *steps) {
+				quick := timing()
+				quick.ReplyDeadline = 1500 * time.Millisecond
+				s.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
+				s.generate.answers = func(int, contract.GenerateInput) (contract.Draft, error) {
+					return contract.Draft{}, domain.Errorf(domain.KindUnavailable, "the model does not answer")
+				}
+			},
+			start: (*live).inbound, drive: func(*live) {}, want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeExpired},
+		},
+		"cancelled": {
+			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.cancel() },
+			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeCancelled},
+		},
+		"cancelled while it parks": {
+			prepare: func(s *steps) { s.send.fails(configuration("no token")) },
+			start:   (*live).inbound,
+			drive: func(l *live) {
+				<-l.parking
+				l.cancel()
+				l.awaitEvent(enums.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+			},
+			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeCancelled},
+		},
+		// A POST under way is waited for; the rows then say that the message was answered.
+		"cancelled in the POST": {
+			prepare: func(s *steps) { s.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied}) },
+			start:   (*live).inbound, drive: cancelInPost, want: replied,
+		},
+		// The same where the answer never comes: nobody is asked, since the flow is over.
+		"cancelled in a lost POST": {
+			prepare: func(s *steps) {
+				s.send.fails(unknown())
+				s.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
+			},
+			start: (*live).inbound, drive: cancelInPost, want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown},
+		},
+	}
+}
+
+// cancelInPost cancels the flow while Send runs, and lets Send end once the flow has taken notice.
+func cancelInPost(l *live) {
+	<-l.posting
+	l.cancel()
+	l.awaitEvent(enums.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+	if calls := l.steps.order(); slices.Contains(calls, "persistence.Finish") {
+		l.t.Errorf("Finish ran while a POST was under way: %v", calls)
+	}
+	close(l.answer)
+}
+
+// The branch table's main ways, on a real server and a real worker; each history replays, and fits the budget.
+func TestOnServer(t *testing.T) {
+	t.Parallel()
+	for name, test := range scenarios() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLive(t)
+			if test.prepare != nil {
+				test.prepare(l.steps)
+			}
+			if strings.Contains(name, "POST") {
+				l.steps.send.interrupts(func() { close(l.posting); <-l.answer })
+			}
+			if strings.Contains(name, "while it parks") {
+				l.steps.park.interrupts(func() { close(l.parking); <-l.ctx.Done() })
+			}
+			l.serve()
+			l.run = test.start(l)
+			test.drive(l)
+			var result contract.MessageResult
+			if err := l.run.Get(l.ctx, &result); err != nil {
+				t.Fatalf("the flow failed: %v", err)
+			}
+			if result != test.want {
+				t.Errorf("the flow ended as %+v, want %+v", result, test.want)
+			}
+			events := l.history()
+			if err := replayer().ReplayWorkflowHistory(quiet(), &history.History{Events: events}); err != nil {
+				t.Errorf("the history does not replay: %v", err)
+			}
+			if name == "replied" && len(events) > mostEvents {
+				t.Errorf("%d events, the limit is %d", len(events), mostEvents)
+			}
+			t.Logf("%d events", len(events))
+			if *saveHistories && !t.Failed() {
+				save(t, name, events)
+			}
+		})
+	}
+}
+
+// live is one flow on a real server.
+type live struct {
+	t       *testing.T
+	ctx     context.Context
+	client  client.Client
+	steps   *steps
+	run     client.WorkflowRun
+	posting chan struct{} // closed when Send has begun
+	answer  chan struct{} // closed when Send may end
+}
+
+func newLive(t *testing.T) *live {
+	t.Helper()
+	namespace := testkit.Temporal(t)
+	// A client of our own: the default identity, which a history keeps, names this machine.
+	c, err := client.NewLazyClient(client.Options{HostPort: namespace.Address, Namespace: namespace.Name, Identity: "test", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return &live{t: t, ctx: ctx, client: c, steps: newSteps(timing()), posting: make(chan struct{}), answer: make(chan struct{})}
+}
+
+// serve runs a worker of every role until the test ends.
+func (l *live) serve() {
+	for _, role := range contract.Roles() {
+		w := worker.New(l.client, role.Queue(), worker.Options{
+			DisableWorkflowWorker:            role != contract.RoleWorkflow,
+			LocalActivityWorkerOnly:          role == contract.RoleWorkflow,
+			MaxConcurrentActivityTaskPollers: 1, MaxConcurrentWorkflowTaskPollers: 2,
+			Interceptors: []interceptor.WorkerInterceptor{failure.Interceptor()},
+		})
+		if role == contract.RoleWorkflow {
+			contract.InboundMessage.Register(w, workflows.InboundMessage)
+			contract.OutboundMessage.Register(w, workflows.OutboundMessage)
+		} else {
+			l.steps.register(w)
+		}
+		if err := w.Start(); err != nil {
+			l.t.Fatal(err)
+		}
+		l.t.Cleanup(w.Stop)
+	}
+}
+
+func (l *live) inbound() client.WorkflowRun {
+	l.t.Helper()
+	in := contract.InboundMessageInput{Received: received()}
+	in.Received.ReceivedAt = time.Now()
+	run, err := contract.InboundMessage.Start(l.ctx, l.client, client.StartWorkflowOptions{ID: workflowID}, in)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return run
+}
+
+func (l *live) outbound() client.WorkflowRun {
+	l.t.Helper()
+	in := outboundInput()
+	in.StartedAt = time.Now()
+	options := client.StartWorkflowOptions{ID: contract.OutboundWorkflowID(in.OwnerID, in.Key)}
+	run, err := contract.OutboundMessage.Start(l.ctx, l.client, options, in)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return run
+}
+
+func (l *live) status() (status contract.StatusResult) {
+	l.t.Helper()
+	answer, err := l.client.QueryWorkflow(l.ctx, l.run.GetID(), "", contract.StatusQuery)
+	if err == nil {
+		err = answer.Get(&status)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return status
+}
+
+// await waits until the flow is at a stage.
+func (l *live) await(stage contract.Stage) {
+	l.t.Helper()
+	testkit.EventuallyTrue(l.t, 30*time.Second, "stage "+string(stage), func() bool { return l.status().Stage == stage })
+}
+
+// awaitEvent waits until the flow's history has an event.
+func (l *live) awaitEvent(wanted enums.EventType) {
+	l.t.Helper()
+	testkit.EventuallyTrue(l.t, 30*time.Second, wanted.String(), func() bool {
+		return slices.ContainsFunc(l.history(), func(event *history.HistoryEvent) bool { return event.GetEventType() == wanted })
+	})
+}
+
+func (l *live) signal(name string, payload any) {
+	l.t.Helper()
+	if err := l.client.SignalWorkflow(l.ctx, l.run.GetID(), "", name, payload); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *live) deliver(part, attempt int) {
+	l.t.Helper()
+	l.signal(contract.DeliverySignal, contract.Delivery{Part: part, Attempt: attempt, Status: domain.StatusDelivered})
+}
+
+// update sends a command that the flow must take.
+func (l *live) update(name string, command contract.Command) {
+	l.t.Helper()
+	handle, err := l.client.UpdateWorkflow(l.ctx, client.UpdateWorkflowOptions{
+		WorkflowID: l.run.GetID(), UpdateName: name, Args: []any{command}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(l.ctx, nil)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *live) cancel() {
+	l.t.Helper()
+	if err := l.client.CancelWorkflow(l.ctx, l.run.GetID(), ""); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// history is what the server has of the flow so far.
+func (l *live) history() (events []*history.HistoryEvent) {
+	l.t.Helper()
+	pages := l.client.GetWorkflowHistory(l.ctx, l.run.GetID(), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for pages.HasNext() {
+		event, err := pages.Next()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		events = append(events, event)
+	}
+	return events
+}
+
+// save writes a history in the form that the SDK's replayer and the CLI read, one event a line.
+func save(t *testing.T, name string, events []*history.HistoryEvent) {
+	t.Helper()
+	text := bytes.NewBufferString("{\"events\":[\n")
+	for i, event := range events {
+		if i > 0 {
+			text.WriteString(",\n")
+		}
+		line, err := protojson.Marshal(event)
+		if err == nil {
+			err = json.Compact(text, line)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text.WriteString("\n]}\n")
+	if err := os.WriteFile(historyFile(name), text.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func historyFile(scenario string) string {
+	return filepath.Join(historyFolder, strings.ReplaceAll(scenario, " ", "_")+".json")
+}
+
+func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
