@@ -1,6 +1,6 @@
 # One line a target; the logic is Go. Works with make 3.81.
 .DEFAULT_GOAL := help
-.PHONY: help build tools run say reset test test-all lint vuln bench histories
+.PHONY: help build tools run say reset test test-all test-race fuzz lint vuln bench
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -9,13 +9,13 @@ build: ## build the binaries into bin/
 	go build -o bin/ ./webhook ./worker ./starter ./simulator ./dev
 
 run: build ## the whole system on this machine; ONCE=1 ends after the first exchange, TWILIO=1 uses the real Twilio
-	exec bin/dev $(if $(ONCE),-once) $(if $(TWILIO),-twilio)
+	@exec bin/dev $(if $(ONCE),-once) $(if $(TWILIO),-twilio)
 
 say: ## send the running system a message: make say TEXT="Are you open?"
-	@TEXT='$(subst ','\'',$(TEXT))'; bin/dev say "$$TEXT"
+	@exec bin/dev say "$$TEXT"
 
 reset: build ## remove all that make run keeps
-	bin/dev reset
+	@exec bin/dev reset
 
 test: build ## the tests
 	bin/dev test ./...

@@ -83,14 +83,14 @@ func (d *devRun) start() *devRun {
 	if err := d.command.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	write.Close()
+	_ = write.Close()
 	go func() {
 		for scanner := bufio.NewScanner(read); scanner.Scan(); {
 			d.mu.Lock()
 			d.lines = append(d.lines, scanner.Text())
 			d.mu.Unlock()
 		}
-		read.Close()
+		_ = read.Close()
 	}()
 	go func() { _ = d.command.Wait(); close(d.ended) }()
 	d.t.Cleanup(func() {

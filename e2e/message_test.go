@@ -110,20 +110,21 @@ func TestStrangersAreRefusedAndStartNothing(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{})
 	other := testkit.NewStack(t, testkit.Options{})
-	form := "AccountSid=" + s.AccountSid + "&MessageSid=SM00000000000000000000000000000001&From=%2B14155550123&To=%2B14155550100&Body=hi&NumMedia=0"
+	values := s.InboundForm(s.Customer(), "hi")
+	form, address := values.Encode(), s.PublicURL+"/webhooks/twilio/inbound"
 	for name, signature := range map[string]string{
 		"no signature": "", "garbage": "AAAA",
-		"another account's token": sign(other.AuthToken, s.PublicURL+"/webhooks/twilio/inbound", form),
-		"a changed byte":          sign(s.AuthToken, s.PublicURL+"/webhooks/twilio/inbound", strings.Replace(form, "Body=hi", "Body=ho", 1)),
+		"another account's token": testkit.Sign(other.AuthToken, address, form),
+		"a changed byte":          testkit.Sign(s.AuthToken, address, strings.Replace(form, "Body=hi", "Body=ho", 1)),
 	} {
-		if status := post(t, s.PublicURL+"/webhooks/twilio/inbound", form, signature); status != http.StatusForbidden {
+		if status := testkit.Post(t, address, form, signature); status != http.StatusForbidden {
 			t.Errorf("%s: answered %d, want 403", name, status)
 		}
 	}
-	if status := post(t, s.PublicURL+"/webhooks/twilio/inbound", form, sign(s.AuthToken, s.PublicURL+"/webhooks/twilio/inbound", form)); status != http.StatusOK {
+	if status := testkit.Post(t, address, form, testkit.Sign(s.AuthToken, address, form)); status != http.StatusOK {
 		t.Fatalf("the genuine one: answered %d, want 200", status)
 	}
-	awaitOutcome(t, s, "SM00000000000000000000000000000001", "replied")
+	awaitOutcome(t, s, values.Get("MessageSid"), "replied")
 	var list struct{ Parked []json.RawMessage }
 	if err := json.Unmarshal([]byte(s.Starter("parked", "--json")), &list); err != nil || len(list.Parked) != 0 {
 		t.Errorf("parked %v, %v", list, err)

@@ -159,7 +159,6 @@ CREATE TABLE ledger (
     created_at  timestamptz NOT NULL DEFAULT now(),
     UNIQUE (workflow_id, meter, kind)
 );
-CREATE INDEX ledger_by_owner ON ledger (owner_id, created_at);
 
 -- Every call of a model that gave an answer, used or not.
 CREATE TABLE ai_runs (

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"time"
 
 	"go.temporal.io/sdk/interceptor"
@@ -34,13 +33,11 @@ type parts struct {
 }
 
 // assemble builds the steps over the real stores and clients.
-func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Cipher, logger *slog.Logger) parts {
+func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Cipher) parts {
 	directory, messages := postgres.NewDirectory(pool, cipher), postgres.NewMessages(pool)
 	var provider reply.Provider = llm.Scripted{}
 	if settings.ModelProvider == config.ProviderOpenAI {
 		provider = llm.NewOpenAI(settings.ModelBaseURL, settings.OpenAIAPIKey, settings.ModelName)
-	} else {
-		logger.Warn("replies are scripted: set PARLEY_MODEL_PROVIDER to use a model")
 	}
 	return parts{
 		account:     account.New(directory),

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,7 +92,10 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	parts := assemble(settings, pool, cipher, logger)
+	parts := assemble(settings, pool, cipher)
+	if settings.ModelProvider == config.ProviderScripted && slices.Contains(roles, contract.RoleReply) {
+		logger.Warn("replies are scripted: set PARLEY_MODEL_PROVIDER to use a model")
+	}
 	stopAdmin, err := telemetry.ServeAdmin(ctx, settings.AdminListen, logger, ready(temporal, pool), metrics.Handler())
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ const (
 
 // scenario is one flow on a real server.
 type scenario struct {
-	prepare func(*steps)
+	prepare func(*live)
 	start   func(*live) client.WorkflowRun
 	drive   func(*live)
 	want    contract.MessageResult
@@ -53,31 +54,31 @@ func scenarios() map[string]scenario {
 			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied,
 		},
 		"attachment": {
-			prepare: func(s *steps) {
-				s.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, DraftID: "fixed", Parts: 1})
+			prepare: func(l *live) {
+				l.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, DraftID: "fixed", Parts: 1})
 			},
 			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied,
 		},
 		"outbound": {
-			prepare: func(s *steps) {
-				s.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Parts: 2})
+			prepare: func(l *live) {
+				l.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Parts: 2})
 			},
 			start: (*live).outbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(2, 1); l.deliver(1, 1) },
 			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent},
 		},
 		"fetched": {
-			prepare: func(s *steps) {
+			prepare: func(l *live) {
 				quick := timing()
 				quick.DeliveryCheck = 100 * time.Millisecond
-				s.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
-				s.fetchStatus.answers = func(n int, _ contract.FetchStatusInput) (contract.FetchStatusResult, error) {
+				l.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
+				l.fetchStatus.answers = func(n int, _ contract.FetchStatusInput) (contract.FetchStatusResult, error) {
 					return contract.FetchStatusResult{Status: []contract.Status{domain.StatusSent, domain.StatusDelivered}[min(n, 2)-1]}, nil
 				}
 			},
 			start: (*live).inbound, drive: func(*live) {}, want: replied,
 		},
 		"parked": {
-			prepare: func(s *steps) { s.send.fails(configuration("no token")) },
+			prepare: func(l *live) { l.send.fails(configuration("no token")) },
 			start:   (*live).inbound,
 			drive: func(l *live) {
 				l.await(contract.StageParked)
@@ -88,7 +89,7 @@ func scenarios() map[string]scenario {
 			want: replied,
 		},
 		"unroutable": {
-			prepare: func(s *steps) { s.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address")) },
+			prepare: func(l *live) { l.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address")) },
 			start:   (*live).inbound,
 			drive: func(l *live) {
 				l.await(contract.StageParked)
@@ -99,9 +100,9 @@ func scenarios() map[string]scenario {
 			want: replied,
 		},
 		"unknown": {
-			prepare: func(s *steps) {
-				s.send.fails(unknown())
-				s.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
+			prepare: func(l *live) {
+				l.send.fails(unknown())
+				l.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
 			},
 			start: (*live).inbound,
 			drive: func(l *live) {
@@ -112,11 +113,11 @@ func scenarios() map[string]scenario {
 			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown},
 		},
 		"expired": {
-			prepare: func(s *steps) {
+			prepare: func(l *live) {
 				quick := timing()
 				quick.ReplyDeadline = 1500 * time.Millisecond
-				s.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
-				s.generate.answers = func(int, contract.GenerateInput) (contract.Draft, error) {
+				l.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
+				l.generate.answers = func(int, contract.GenerateInput) (contract.Draft, error) {
 					return contract.Draft{}, domain.Errorf(domain.KindUnavailable, "the model does not answer")
 				}
 			},
@@ -127,25 +128,28 @@ func scenarios() map[string]scenario {
 			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeCancelled},
 		},
 		"cancelled while it parks": {
-			prepare: func(s *steps) { s.send.fails(configuration("no token")) },
-			start:   (*live).inbound,
-			drive: func(l *live) {
-				<-l.parking
-				l.cancel()
-				l.awaitEvent(enums.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+			prepare: func(l *live) {
+				l.send.fails(configuration("no token"))
+				l.park.interrupts(l.hold)
 			},
-			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeCancelled},
+			start: (*live).inbound,
+			drive: func(l *live) { <-l.held; l.cancel() },
+			want:  contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeCancelled},
 		},
 		// A POST under way is waited for; the rows then say that the message was answered.
 		"cancelled in the POST": {
-			prepare: func(s *steps) { s.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied}) },
-			start:   (*live).inbound, drive: cancelInPost, want: replied,
+			prepare: func(l *live) {
+				l.send.interrupts(l.hold)
+				l.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied})
+			},
+			start: (*live).inbound, drive: cancelInPost, want: replied,
 		},
 		// The same where the answer never comes: nobody is asked, since the flow is over.
 		"cancelled in a lost POST": {
-			prepare: func(s *steps) {
-				s.send.fails(unknown())
-				s.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
+			prepare: func(l *live) {
+				l.send.fails(unknown())
+				l.send.interrupts(l.hold)
+				l.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
 			},
 			start: (*live).inbound, drive: cancelInPost, want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown},
 		},
@@ -154,13 +158,13 @@ func scenarios() map[string]scenario {
 
 // cancelInPost cancels the flow while Send runs, and lets Send end once the flow has taken notice.
 func cancelInPost(l *live) {
-	<-l.posting
+	<-l.held
 	l.cancel()
 	l.awaitEvent(enums.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
-	if calls := l.steps.order(); slices.Contains(calls, "persistence.Finish") {
+	if calls := l.order(); slices.Contains(calls, "persistence.Finish") {
 		l.t.Errorf("Finish ran while a POST was under way: %v", calls)
 	}
-	close(l.answer)
+	l.release()
 }
 
 // The branch table's main ways, on a real server and a real worker; each history replays, and fits the budget.
@@ -171,13 +175,7 @@ func TestOnServer(t *testing.T) {
 			t.Parallel()
 			l := newLive(t)
 			if test.prepare != nil {
-				test.prepare(l.steps)
-			}
-			if strings.Contains(name, "POST") {
-				l.steps.send.interrupts(func() { close(l.posting); <-l.answer })
-			}
-			if strings.Contains(name, "while it parks") {
-				l.steps.park.interrupts(func() { close(l.parking); <-l.ctx.Done() })
+				test.prepare(l)
 			}
 			l.serve()
 			l.run = test.start(l)
@@ -206,13 +204,14 @@ func TestOnServer(t *testing.T) {
 
 // live is one flow on a real server.
 type live struct {
+	*steps
 	t       *testing.T
 	ctx     context.Context
 	client  client.Client
-	steps   *steps
 	run     client.WorkflowRun
-	posting chan struct{} // closed when Send has begun
-	answer  chan struct{} // closed when Send may end
+	held    chan struct{} // closed when the step that hold interrupts has begun
+	going   chan struct{} // closed when it may go on
+	release func()
 }
 
 func newLive(t *testing.T) *live {
@@ -226,7 +225,16 @@ func newLive(t *testing.T) *live {
 	t.Cleanup(c.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	return &live{t: t, ctx: ctx, client: c, steps: newSteps(timing()), posting: make(chan struct{}), answer: make(chan struct{})}
+	l := &live{steps: newSteps(timing()), t: t, ctx: ctx, client: c, held: make(chan struct{}), going: make(chan struct{})}
+	l.release = sync.OnceFunc(func() { close(l.going) })
+	t.Cleanup(l.release)
+	return l
+}
+
+// hold keeps a step from ending until it is released.
+func (l *live) hold() {
+	close(l.held)
+	<-l.going
 }
 
 // serve runs a worker of every role until the test ends.
@@ -242,7 +250,7 @@ func (l *live) serve() {
 			contract.InboundMessage.Register(w, workflows.InboundMessage)
 			contract.OutboundMessage.Register(w, workflows.OutboundMessage)
 		} else {
-			l.steps.register(w)
+			l.register(w)
 		}
 		if err := w.Start(); err != nil {
 			l.t.Fatal(err)
@@ -354,6 +362,9 @@ func save(t *testing.T, name string, events []*history.HistoryEvent) {
 	for i, event := range events {
 		if i > 0 {
 			text.WriteString(",\n")
+		}
+		if queue := event.GetWorkflowTaskScheduledEventAttributes().GetTaskQueue(); queue.GetKind() == enums.TASK_QUEUE_KIND_STICKY {
+			queue.Name = "sticky" // it began with this machine's name
 		}
 		line, err := protojson.Marshal(event)
 		if err == nil {

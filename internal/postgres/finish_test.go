@@ -213,6 +213,17 @@ func TestReserveAndSettle(t *testing.T) {
 	}
 }
 
+func TestReserveAfterTheEndTakesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.inbound(t, "Hello", "")
+	f.finish(t, domain.OutcomeCancelled, "")
+	f.reserve(t)
+	if got := f.ledger(t); got != nil {
+		t.Errorf("ledger %v", got)
+	}
+}
+
 func TestReserveAndSettleAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -1,4 +1,4 @@
-package e2e_test
+package testkit
 
 import (
 	"crypto/hmac"
@@ -9,17 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
-
-	"parley/internal/testkit"
 )
 
-// sign computes X-Twilio-Signature as Twilio documents it, apart from our own implementation.
-// https://www.twilio.com/docs/usage/security#validating-requests
-func sign(token, address, form string) string {
+// Sign computes X-Twilio-Signature of a form without repeated names as Twilio documents it, apart from our own
+// implementation. https://www.twilio.com/docs/usage/security#validating-requests
+func Sign(token, address, form string) string {
 	values, _ := url.ParseQuery(form) // the tests' own forms
-	names := []string{}
+	names := make([]string, 0, len(values))
 	for name := range values {
 		names = append(names, name)
 	}
@@ -32,7 +28,8 @@ func sign(token, address, form string) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-func post(t *testing.T, address, form, signature string) int {
+// Post posts a form with a signature, or without one where it is empty, and returns the status.
+func Post(t testing.TB, address, form, signature string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(form))
 	if err != nil {
@@ -50,21 +47,10 @@ func post(t *testing.T, address, form, signature string) int {
 	return response.StatusCode
 }
 
-// database opens a connection beside Parley's own.
-func database(t *testing.T, s *testkit.Stack) *pgx.Conn {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), s.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
+// InboundForm is the least form of a message to the company's number, with a sid of its own.
+func (s *Stack) InboundForm(from, body string) url.Values {
+	return url.Values{
+		"AccountSid": {s.AccountSid}, "MessageSid": {"SM" + randomHex()}, "From": {from}, "To": {s.Company},
+		"Body": {body}, "NumMedia": {"0"}, "NumSegments": {"1"}, "SmsStatus": {"received"}, "ApiVersion": {"2010-04-01"},
 	}
-	t.Cleanup(func() { _ = connection.Close(t.Context()) })
-	return connection
-}
-
-func count(t *testing.T, s *testkit.Stack, query string, args ...any) (n int) {
-	t.Helper()
-	if err := database(t, s).QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -1,0 +1,197 @@
+package localstack_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"parley/internal/localstack"
+)
+
+// guard returns the guard that the dev binary of this checkout is.
+func guard(t *testing.T) localstack.Guard {
+	t.Helper()
+	checkout, err := localstack.Checkout(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := localstack.Build(t.Context(), checkout, "dev"); err != nil {
+		t.Fatal(err)
+	}
+	return localstack.Guard{Dev: filepath.Join(checkout, "bin", "dev")}
+}
+
+// script is a shell script under a guard. It has begun when it has printed "ready".
+func script(t *testing.T, g localstack.Guard, text string, change func(*localstack.Command)) *localstack.Process {
+	t.Helper()
+	ready := make(chan struct{})
+	var once sync.Once
+	command := localstack.Command{
+		Path: "/bin/sh", Args: []string{"-c", text}, Env: []string{"PATH=" + os.Getenv("PATH")}, Dir: "/", Grace: time.Second,
+		Output: func(line string) {
+			if line == "ready" {
+				once.Do(func() { close(ready) })
+			}
+		},
+	}
+	if change != nil {
+		change(&command)
+	}
+	process, err := g.Start(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(process.Stop)
+	select {
+	case <-ready:
+	case <-process.Ended():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the script did not begin")
+	}
+	return process
+}
+
+func TestAGuardedProcessStopsAsItIsTold(t *testing.T) {
+	t.Parallel()
+	g := guard(t)
+	tests := map[string]struct {
+		script   string
+		signal   syscall.Signal
+		exitCode int
+	}{
+		"by SIGTERM":                         {`trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done`, 0, 3},
+		"by the signal of its own":           {`trap 'exit 4' INT; echo ready; while :; do sleep 0.1; done`, syscall.SIGINT, 4},
+		"by SIGKILL when it does not listen": {`trap '' TERM; echo ready; while :; do sleep 0.1; done`, 0, 128 + 9},
+		"not at all when it has ended":       {`echo ready; exit 5`, 0, 5},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			process := script(t, g, tt.script, func(c *localstack.Command) { c.StopSignal = tt.signal })
+			if tt.exitCode == 5 {
+				<-process.Ended()
+			}
+			process.Stop()
+			if got := process.ExitCode(); got != tt.exitCode {
+				t.Errorf("exit code %d (%s), want %d", got, process.Cause(), tt.exitCode)
+			}
+			if gone(process.Pid()) != nil {
+				t.Error("the process is still there")
+			}
+		})
+	}
+}
+
+// gone returns nil when no process has the id any more.
+func gone(pid int) error {
+	for range 50 {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return errors.New("it still runs")
+}
+
+func TestAGuardThatIsKilledTakesItsProcessAlong(t *testing.T) {
+	t.Parallel()
+	process := script(t, guard(t), `echo ready; exec sleep 600`, nil)
+	if err := syscall.Kill(process.GuardPid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-process.Ended()
+	if err := gone(process.Pid()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTerminalSignalsDoNotReachThroughAGuard(t *testing.T) {
+	t.Parallel()
+	process := script(t, guard(t), `trap 'exit 7' INT HUP QUIT; echo ready; while :; do sleep 0.1; done`, nil)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
+		if err := syscall.Kill(process.GuardPid(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-process.Ended():
+		t.Errorf("the process ended: %s", process.Cause())
+	case <-time.After(500 * time.Millisecond):
+	}
+	// The child itself may still be interrupted: the guard dropped the signals, it did not let them be ignored.
+	if err := process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if got := process.ExitCode(); got != 7 {
+		t.Errorf("exit code %d, want 7", got)
+	}
+}
+
+func TestAGuardRemovesTheFolderOfItsProcess(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	process := script(t, guard(t), `echo ready; exec sleep 600`, func(c *localstack.Command) { c.Remove = dir })
+	if _, err := os.Stat(dir); err != nil {
+		t.Error("the folder is gone while the process runs")
+	}
+	process.Stop()
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
+func TestAGuardHoldsTheLockOfItsStarter(t *testing.T) {
+	t.Parallel()
+	g, path := guard(t), filepath.Join(t.TempDir(), "lock")
+	lock, err := localstack.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Lock = lock
+	process := script(t, g, `echo ready; exec sleep 600`, nil)
+	lock.Unlock() // as if the starter had died
+	if _, err := localstack.TryLock(path); !errors.Is(err, localstack.ErrLocked) {
+		t.Errorf("the lock is free while a guard lives: %v", err)
+	}
+	process.Stop()
+	free, err := localstack.TryLock(path)
+	if err != nil {
+		t.Fatalf("the lock is not free after the last guard: %v", err)
+	}
+	free.Unlock()
+}
+
+func TestAProcessThatCannotBeStartedSaysWhy(t *testing.T) {
+	t.Parallel()
+	_, err := guard(t).Start(localstack.Command{Path: "/no/such/program", Dir: "/"})
+	if err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	g := guard(t)
+	out, err := g.Run(t.Context(), localstack.Command{Path: "/bin/sh", Args: []string{"-c", "echo one; echo two >&2"}, Dir: "/"})
+	if err != nil || !strings.Contains(out, "one\n") || !strings.Contains(out, "two\n") {
+		t.Errorf("got %q, %v", out, err)
+	}
+	_, err = g.Run(t.Context(), localstack.Command{Path: "/bin/sh", Args: []string{"-c", "echo why; exit 9"}, Dir: "/"})
+	if err == nil || !strings.Contains(err.Error(), "exit code 9") || !strings.Contains(err.Error(), "why") {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err = g.Run(ctx, localstack.Command{Path: "/bin/sleep", Args: []string{"600"}, Dir: "/"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}

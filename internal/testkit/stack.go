@@ -1,0 +1,167 @@
+package testkit
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"parley/contract"
+	"parley/internal/localstack"
+)
+
+// Options are the ways of a Stack.
+type Options struct {
+	PerRole  bool     // one worker process a role; otherwise one with all roles
+	Env      []string // NAME=VALUE for every worker, such as OpenAIServer.Env
+	Settings []string // NAME=VALUE of the owner, over shortSettings
+	NoSender bool     // the company's number is not registered
+}
+
+// shortSettings are waits as an impatient owner would set them.
+func shortSettings() []string { return []string{"delivery_check=1s", "delivery_grace=2s"} }
+
+// Stack is a whole Parley of one test: a database, a namespace, the simulator, the webhook and its workers, each a built
+// process of its own, with an owner who has one account and one number.
+type Stack struct {
+	t testing.TB
+
+	DatabaseURL string
+	Temporal    Namespace
+	PublicURL   string // the webhook's, as the simulator knows it
+	Simulator   *Process
+	Webhook     *Process
+
+	OwnerID    string
+	AccountSid string
+	AuthToken  string
+	Company    string // the owner's number
+
+	workers   map[contract.Role]*Process
+	workerEnv []string
+	env       []string // of starter
+	customers atomic.Int64
+}
+
+// NewStack starts a Parley and waits until it is ready. Everything is stopped when the test ends.
+func NewStack(t testing.TB, o Options) *Stack {
+	t.Helper()
+	webhook, simulator := Port(t), Port(t)
+	s := &Stack{
+		t: t, DatabaseURL: Postgres(t), Temporal: EmptyTemporal(t), PublicURL: "http://" + webhook,
+		OwnerID: "acme", AccountSid: "AC" + randomHex(), AuthToken: randomHex(), Company: "+14155550100",
+		workers: map[contract.Role]*Process{},
+	}
+	keyset := filepath.Join(t.TempDir(), "keyset.json")
+	s.env = []string{
+		"DATABASE_URL=" + s.DatabaseURL, "TEMPORAL_ADDRESS=" + s.Temporal.Address, "TEMPORAL_NAMESPACE=" + s.Temporal.Name,
+		"PARLEY_KEYSET_FILE=" + keyset, "PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
+	}
+	s.Starter("secrets", "keygen", "--out", keyset)
+	s.Starter("setup")
+	s.setUpOwner(o)
+
+	s.Simulator = Start(t, "simulator", "PARLEY_SIMULATOR_LISTEN="+simulator, "TWILIO_ACCOUNT_SID="+s.AccountSid,
+		"TWILIO_AUTH_TOKEN="+s.AuthToken, "PARLEY_SIMULATOR_INBOUND_URL="+s.PublicURL+"/webhooks/twilio/inbound")
+	s.Webhook = Start(t, "webhook", slices.Concat(s.env, []string{"PARLEY_LISTEN=" + webhook})...)
+	s.workerEnv = slices.Concat(s.env, o.Env)
+	s.startWorkers(o.PerRole)
+	s.Webhook.AwaitReady()
+	return s
+}
+
+func (s *Stack) setUpOwner(o Options) {
+	s.t.Helper()
+	s.Starter("owner", "add", s.OwnerID, "--name", "Acme")
+	s.Starter(append([]string{"owner", "set", s.OwnerID}, mergeSettings(shortSettings(), o.Settings)...)...)
+	s.starter([]string{"TOKEN=" + s.AuthToken}, "account", "add", s.AccountSid, "--token-env", "TOKEN")
+	if !o.NoSender {
+		s.Starter("sender", "add", s.AccountSid, s.Company, "--owner", s.OwnerID)
+	}
+}
+
+// mergeSettings joins two lists of NAME=VALUE; the second wins.
+func mergeSettings(usual, wanted []string) []string {
+	list := append([]string{}, wanted...)
+	for _, setting := range usual {
+		name, _, _ := strings.Cut(setting, "=")
+		given := false
+		for _, other := range wanted {
+			given = given || strings.HasPrefix(other, name+"=")
+		}
+		if !given {
+			list = append(list, setting)
+		}
+	}
+	return list
+}
+
+func (s *Stack) startWorkers(perRole bool) {
+	s.t.Helper()
+	if !perRole {
+		worker := Start(s.t, "worker", slices.Concat(s.workerEnv, []string{"PARLEY_ROLE=all"})...)
+		for _, role := range contract.Roles() {
+			s.workers[role] = worker
+		}
+		worker.AwaitReady()
+		return
+	}
+	for _, role := range contract.Roles() {
+		s.workers[role] = Start(s.t, "worker", slices.Concat(s.workerEnv, []string{"PARLEY_ROLE=" + string(role)})...)
+	}
+	for _, worker := range s.workers {
+		worker.AwaitReady()
+	}
+}
+
+// Worker returns the process that runs a role.
+func (s *Stack) Worker(role contract.Role) *Process { return s.workers[role] }
+
+// AddWorker starts one more worker process with a role, beside those that run it already.
+func (s *Stack) AddWorker(role contract.Role, env ...string) *Process {
+	s.t.Helper()
+	worker := Start(s.t, "worker", slices.Concat(s.workerEnv, []string{"PARLEY_ROLE=" + string(role)}, env)...)
+	worker.AwaitReady()
+	return worker
+}
+
+// Starter runs one command of the command line tool and returns what it printed. The test fails if the command does.
+func (s *Stack) Starter(args ...string) string { s.t.Helper(); return s.starter(nil, args...) }
+
+func (s *Stack) starter(env []string, args ...string) string {
+	s.t.Helper()
+	result := s.tryStarter(env, args...)
+	if result.ExitCode != 0 {
+		s.t.Fatalf("starter %s: exit code %d\n%s%s", strings.Join(args, " "), result.ExitCode, result.Stdout, result.Stderr)
+	}
+	return result.Stdout
+}
+
+// TryStarter runs one command of the command line tool and returns how it ended.
+func (s *Stack) TryStarter(args ...string) Result { s.t.Helper(); return s.tryStarter(nil, args...) }
+
+func (s *Stack) tryStarter(env []string, args ...string) Result {
+	s.t.Helper()
+	Binary(s.t, "dev") // the guard
+	return run(s.t, localstack.Command{
+		Path: Binary(s.t, "starter"), Args: args, Dir: "/", Env: Environment(s.t, slices.Concat(s.env, env)...),
+	})
+}
+
+// Customer returns a number that no other customer of this stack has.
+func (s *Stack) Customer() string { return fmt.Sprintf("+1415777%04d", s.customers.Add(1)) }
+
+// WorkflowID is the id of the flow of an inbound message.
+func (s *Stack) WorkflowID(messageSid string) string {
+	return contract.InboundWorkflowID(s.AccountSid, messageSid)
+}
+
+func randomHex() string {
+	random := make([]byte, 16)
+	_, _ = rand.Read(random) // never fails
+	return hex.EncodeToString(random)
+}
