@@ -34,7 +34,7 @@ func list(t *testing.T, db *sql.DB, query string, args ...any) (values []string)
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), query, args...)
 	must(t, err)
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var value string
 		must(t, rows.Scan(&value))

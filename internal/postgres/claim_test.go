@@ -188,7 +188,7 @@ func TestClaimOfWhatWasNotSentStartsAfresh(t *testing.T) {
 	if row.State != domain.AttemptBegun || row.ErrorCode != 0 || row.Error != "" || row.ResolvedAt != nil || time.Since(row.BegunAt) > time.Minute {
 		t.Errorf("got %+v, want it as new", row)
 	}
-	left := value[float64](t, s, `SELECT extract(epoch FROM post_before - begun_at)::float8 FROM send_attempts`)
+	left := value[float64](t, s, `SELECT round(extract(epoch FROM post_before - begun_at), 3)::float8 FROM send_attempts`)
 	equal(t, "seconds to post in", left, postWithin.Seconds())
 	equal(t, "rows of the part", value[int](t, s, `SELECT count(*) FROM messages WHERE in_reply_to IS NOT NULL`), 1)
 	equal(t, "next seq", value[int](t, s, `SELECT next_seq FROM pairs`), 3)
