@@ -92,36 +92,48 @@ func DefaultSettings(language Language) Settings {
 }
 
 // ParseSettings builds an owner's settings from the stored names and values. All problems are reported at once, as one
-// KindInvalid error.
+// KindInvalid error. A name that is not known is passed over: a newer version may have stored it.
 func ParseSettings(stored map[string]string) (Settings, error) {
-	language, problems := English, []error{}
-	if v, ok := stored["language"]; ok {
-		parsed, err := ParseLanguage(v)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("language: %w", err))
-		} else {
-			language = parsed
-		}
+	language, err := ParseLanguage(stored["language"])
+	if err != nil {
+		language = English // a wrong one is reported below, where all are
 	}
-	result, known := DefaultSettings(language), map[string]bool{}
+	result := DefaultSettings(language)
+	var problems []error
 	for _, knob := range settings() {
-		known[knob.Name] = true
-		if v, ok := stored[knob.Name]; ok && knob.Name != "language" {
+		if v, ok := stored[knob.Name]; ok {
 			if err := knob.set(&result, v); err != nil {
 				problems = append(problems, fmt.Errorf("%s: %w", knob.Name, err))
 			}
 		}
 	}
-	for name := range stored {
+	return result, settingProblems(problems)
+}
+
+// CheckSettings says what is wrong with settings that somebody wants to store, names included, as one KindInvalid error.
+func CheckSettings(wanted map[string]string) error {
+	known := map[string]bool{}
+	for _, knob := range settings() {
+		known[knob.Name] = true
+	}
+	var problems []error
+	for name := range wanted {
 		if !known[name] {
 			problems = append(problems, fmt.Errorf("%s: no such setting", name))
 		}
 	}
-	if len(problems) > 0 {
-		slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-		return Settings{}, Errorf(KindInvalid, "owner settings: %w", errors.Join(problems...))
+	if _, err := ParseSettings(wanted); err != nil {
+		problems = append(problems, errors.Unwrap(err))
 	}
-	return result, nil
+	return settingProblems(problems)
+}
+
+func settingProblems(problems []error) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return Errorf(KindInvalid, "owner settings: %w", errors.Join(problems...))
 }
 
 // SettingValue is one setting as people see it.

@@ -68,7 +68,7 @@ func TestSettingsRefuse(t *testing.T) {
 		{"post_within", "9s"}, {"send_timeout", "36s"}, {"validity_period", "10h1s"},
 		{"replydeadline", "10m"},
 	} {
-		_, err := domain.ParseSettings(map[string]string{c.name: c.value})
+		err := domain.CheckSettings(map[string]string{c.name: c.value})
 		if domain.KindOf(err) != domain.KindInvalid || err == nil || !strings.Contains(err.Error(), c.name+":") {
 			t.Errorf("%s=%q: want an invalid error that names it, got %v", c.name, c.value, err)
 		}
@@ -77,7 +77,7 @@ func TestSettingsRefuse(t *testing.T) {
 
 func TestSettingsEveryProblemAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := domain.ParseSettings(map[string]string{"language": "fr", "nonsense": "1", "reply_deadline": "soon", "park_timeout": "1h", "instructions": ""})
+	err := domain.CheckSettings(map[string]string{"language": "fr", "nonsense": "1", "reply_deadline": "soon", "park_timeout": "1h", "instructions": ""})
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -88,6 +88,15 @@ func TestSettingsEveryProblemAtOnce(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "park_timeout") {
 		t.Errorf("what is right is no problem: %v", err)
+	}
+}
+
+// TestSettingsOfANewerVersion: an older binary that runs beside a newer one must not stop at a knob it does not know.
+func TestSettingsOfANewerVersion(t *testing.T) {
+	t.Parallel()
+	got, err := domain.ParseSettings(map[string]string{"a_newer_knob": "1", "reply_deadline": "5m"})
+	if err != nil || got.Timing.ReplyDeadline != 5*time.Minute {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"maps"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -45,17 +44,13 @@ func (d *Directory) Owner(ctx context.Context, ownerID string) (domain.Owner, er
 	return one[domain.Owner](ctx, d.pool, "owner", `SELECT owner_id, name, created_at FROM owners WHERE owner_id = $1`, ownerID)
 }
 
-// SetSettings stores several settings of an owner, all or none. It returns KindInvalid with every problem.
+// SetSettings stores several settings of an owner, all or none. It returns KindInvalid with every problem, KindNotFound
+// without such an owner.
 func (d *Directory) SetSettings(ctx context.Context, ownerID string, values map[string]string) error {
+	if err := domain.CheckSettings(values); err != nil {
+		return err
+	}
 	return inTx(ctx, d.pool, "owner settings", func(ctx context.Context, tx pgx.Tx) error {
-		stored, err := storedSettings(ctx, tx, ownerID)
-		if err != nil {
-			return err
-		}
-		maps.Copy(stored, values)
-		if _, err := domain.ParseSettings(stored); err != nil {
-			return err
-		}
 		for name, value := range values {
 			if _, err := tx.Exec(ctx, `
 				INSERT INTO owner_settings (owner_id, name, value) VALUES ($1, $2, $3)

@@ -88,10 +88,14 @@ func reason(err error) string {
 	if network, ok := errors.AsType[*net.OpError](err); ok {
 		return network.Err.Error()
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return "time-out"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	default:
+		return "the connection was lost"
 	}
-	return "the connection was lost"
 }
 
 // kindOfState maps a SQLSTATE. https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -94,7 +94,7 @@ func (s *Simulator) inboundForm(m Message, params map[string]string) url.Values 
 		form.Set("MediaContentType"+strconv.Itoa(i), media.ContentType)
 	}
 	from, _ := domain.ParseAddress(m.From) // checked
-	switch from.Channel { //nolint:exhaustive // the other channels add nothing that we play
+	switch from.Channel {                  //nolint:exhaustive // the other channels add nothing that we play
 	case domain.ChannelSMS:
 		for _, place := range []string{"City", "State", "Zip", "Country"} { // often empty, and signed all the same
 			form.Set("From"+place, "")

@@ -147,8 +147,7 @@ func assignments(args []string) (map[string]string, error) {
 		}
 		values[name] = value
 	}
-	_, err := domain.ParseSettings(values)
-	return values, err
+	return values, domain.CheckSettings(values)
 }
 
 func checkNames(names []string) error {
