@@ -2,6 +2,7 @@ package billing_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -32,11 +33,11 @@ func TestReserveAndSettle(t *testing.T) {
 	for _, failure := range []error{nil, domain.Errorf(domain.KindUnavailable, "down")} {
 		ledger := &fakeLedger{err: failure}
 		steps := billing.New(ledger)
-		if _, err := steps.Reserve(t.Context(), contract.ReserveInput{OwnerID: "o", WorkflowID: "w", MessageID: "m"}); err != failure {
+		if _, err := steps.Reserve(t.Context(), contract.ReserveInput{OwnerID: "o", WorkflowID: "w", MessageID: "m"}); !errors.Is(err, failure) {
 			t.Errorf("Reserve: %v, want %v", err, failure)
 		}
 		settled, err := steps.Settle(t.Context(), contract.SettleInput{OwnerID: "o", WorkflowID: "w", MessageID: "m"})
-		if err != failure || settled.Segments != 3 {
+		if !errors.Is(err, failure) || settled.Segments != 3 {
 			t.Errorf("Settle: %+v, %v, want %v", settled, err, failure)
 		}
 		if want := []string{"reserve", "o", "w", "m", "settle", "o", "w", "m"}; !slices.Equal(ledger.calls, want) {

@@ -2,6 +2,7 @@ package persistence_test
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"testing"
 
@@ -47,16 +48,16 @@ func TestSteps(t *testing.T) {
 		inbound, outbound := contract.NewInbound{OwnerID: "a"}, contract.NewOutbound{OwnerID: "b"}
 		park, finish := contract.NewPark{OwnerID: "c"}, contract.NewFinish{OwnerID: "d"}
 
-		if got, err := steps.RecordInbound(ctx, inbound); got.MessageID != "inbound" || err != failure {
+		if got, err := steps.RecordInbound(ctx, inbound); got.MessageID != "inbound" || !errors.Is(err, failure) {
 			t.Errorf("RecordInbound: %+v, %v", got, err)
 		}
-		if got, err := steps.RecordOutbound(ctx, outbound); got.MessageID != "outbound" || err != failure {
+		if got, err := steps.RecordOutbound(ctx, outbound); got.MessageID != "outbound" || !errors.Is(err, failure) {
 			t.Errorf("RecordOutbound: %+v, %v", got, err)
 		}
-		if _, err := steps.Park(ctx, park); err != failure {
+		if _, err := steps.Park(ctx, park); !errors.Is(err, failure) {
 			t.Errorf("Park: %v", err)
 		}
-		if got, err := steps.Finish(ctx, finish); got.Outcome != domain.OutcomeReplied || err != failure {
+		if got, err := steps.Finish(ctx, finish); got.Outcome != domain.OutcomeReplied || !errors.Is(err, failure) {
 			t.Errorf("Finish: %+v, %v", got, err)
 		}
 		if want := []any{inbound, outbound, park, finish}; !reflect.DeepEqual(store.seen, want) {
