@@ -84,13 +84,16 @@ func TestAWorkerKilledAfterItsClaimNeverSendsTwice(t *testing.T) {
 			if !park.Unknown || !strings.Contains(park.Reason, "unknown") {
 				t.Errorf("parked as %+v", park)
 			}
-			if refused := s.TryStarter("retry", workflowID); refused.ExitCode != 4 {
+			if refused := s.TryStarter("retry", workflowID, "--park", park.Name); refused.ExitCode != 4 {
 				t.Errorf("the retry of an unknown send: exit code %d", refused.ExitCode)
 			}
 			if creates := s.Creates(person); creates != 1 {
 				t.Errorf("%d POSTs, want 1", creates)
 			}
-			s.Starter("abandon", workflowID)
+			if refused := s.TryStarter("abandon", workflowID); refused.ExitCode != 4 {
+				t.Errorf("abandon of an unknown send without the park's name: exit code %d", refused.ExitCode)
+			}
+			s.Starter("abandon", workflowID, "--park", park.Name)
 			awaitOutcome(t, s, workflowID, "unknown")
 			exactly(t, s, person, hold.sent)
 			nothingStaysReserved(t, s)

@@ -21,7 +21,7 @@ type flow struct {
 	deadline time.Time     // nothing is claimed after it
 	anyway   bool          // an operator said that the deadline does not count
 	parks    int           // how often the flow has parked; names the next park
-	commands workflow.Channel
+	commands workflow.Channel // what the present park is told
 }
 
 // ending is a way out that is not the intended one. It travels as an error from the step to the end of the flow.
@@ -36,7 +36,6 @@ func (e *ending) Error() string { return string(e.outcome) + ": " + e.reason }
 func (f *flow) setup(ctx workflow.Context, startedAt time.Time, within time.Duration) error {
 	f.within, f.deadline = within, startedAt.Add(within)
 	f.status.Stage = contract.StageReceived
-	f.commands = workflow.NewBufferedChannel(ctx, 1)
 	err := workflow.SetQueryHandlerWithOptions(ctx, contract.StatusQuery,
 		func() (contract.StatusResult, error) { return f.status, nil },
 		workflow.QueryHandlerOptions{Description: "Where the message stands: stage, steps, and why it is parked."})

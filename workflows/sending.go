@@ -115,7 +115,9 @@ func (f *flow) awaitSignal(ctx workflow.Context, signals workflow.ReceiveChannel
 	workflow.NewSelector(ctx).
 		AddReceive(signals, func(channel workflow.ReceiveChannel, _ bool) {
 			var news contract.Delivery
-			channel.Receive(ctx, &news)
+			if !channel.ReceiveAsync(&news) { // it cannot be read; Receive would wait for one that can
+				return
+			}
 			for _, p := range sent {
 				if p.part == news.Part && p.attempt == news.Attempt {
 					p.advance(news.Status)

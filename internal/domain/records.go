@@ -174,6 +174,7 @@ type Turn struct {
 
 // Prompt is what a model answers: the role it was given, what was said before, and the message itself as the last turn.
 type Prompt struct {
+	Language     Language
 	Instructions string
 	Turns        []Turn
 }
@@ -186,6 +187,12 @@ type Completion struct {
 	InputTokens  int
 	OutputTokens int
 	Latency      time.Duration
+}
+
+// SavedReply is what a model's answer came to.
+type SavedReply struct {
+	Draft      Draft // zero where the answer had no text
+	Unanswered int   // how often a model was asked for this message and gave no text
 }
 
 // NewReply is a model's answer to a message, to be stored with its cost. Key: MessageID.
