@@ -17,10 +17,10 @@ type flow struct {
 	status   contract.StatusResult
 	timing   contract.Timing
 	stored   contract.Recorded
-	within   time.Duration // how long after its start a message may be claimed: the default until the owner's setting is known
-	deadline time.Time     // nothing is claimed after it
-	anyway   bool          // an operator said that the deadline does not count
-	parks    int           // how often the flow has parked; names the next park
+	within   time.Duration    // how long after its start a message may be claimed: the default until the owner's setting is known
+	deadline time.Time        // nothing is claimed after it
+	anyway   bool             // an operator said that the deadline does not count
+	parks    int              // how often the flow has parked; names the next park
 	commands workflow.Channel // what the present park is told
 }
 
