@@ -71,6 +71,7 @@ func register(w worker.Registry, role contract.Role, p parts) {
 		contract.Generate.Register(w, p.reply.Generate)
 	case contract.RoleMessaging:
 		contract.Send.Register(w, p.messaging.Send)
+		contract.LookUp.Register(w, p.messaging.LookUp)
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
 	}
 }

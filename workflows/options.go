@@ -25,6 +25,8 @@ const (
 	sendGrace = 60 * time.Second
 	// A status that could not be read within this time is asked for again at the next check.
 	fetchTotal = 10 * time.Minute
+	// A look-up that could not be made within this time is not one that found nothing.
+	lookUpTotal = 2 * time.Minute
 	// Between two questions for a status that does not come by itself.
 	longestCheck = time.Hour
 	// A step is given at least this long: a ScheduleToClose of nothing would mean none.
@@ -71,6 +73,14 @@ func sending(rest time.Duration, summary string) workflow.ActivityOptions {
 		StartToCloseTimeout: sendTimeout, ScheduleToCloseTimeout: max(rest, leastTotal) + sendGrace, HeartbeatTimeout: heartbeat,
 		WaitForCancellation: true, RetryPolicy: retry(10 * time.Second), Summary: summary,
 	}
+}
+
+// lookingUp reads Twilio's list. One that fails for two minutes is given up: the next comes later, and the last one parks. It
+// also waits for a POST that may still be under way, which takes 43 s at most.
+func lookingUp() workflow.ActivityOptions {
+	policy := retry(10 * time.Second)
+	policy.InitialInterval = 2 * time.Second
+	return workflow.ActivityOptions{StartToCloseTimeout: fetchTimeout, ScheduleToCloseTimeout: lookUpTotal, RetryPolicy: policy}
 }
 
 // fetching only reads; the first retry waits a little longer, since nobody waits for it.

@@ -17,38 +17,38 @@ type order struct {
 	command contract.Command
 }
 
-// park waits for a person: it marks the message, says what is wrong and what to do, and returns nil for retry, or an *ending for
-// abandon, for a flow that nobody looked after in time, or for one that was cancelled.
-func (f *flow) park(ctx workflow.Context, step string, cause error) error {
+// park waits for a person: it marks the message, says what is wrong and what to do, and returns the word that ends the park,
+// or an *ending for abandon, for a flow that nobody looked after in time, or for one that was cancelled.
+func (f *flow) park(ctx workflow.Context, step string, cause error) (word string, err error) {
 	f.parks++
-	now, stage, kind := workflow.Now(ctx), f.status.Stage, kindOf(cause)
+	now, stage := workflow.Now(ctx), f.status.Stage
 	park := contract.Park{
 		Name: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, f.parks),
-		Step: step, Reason: reasonOf(cause), Advice: advice(step, kind),
-		Since: now, Until: now.Add(f.parkTimeout()), Unknown: kind == domain.KindUnknownOutcome,
+		Step: step, Reason: reasonOf(cause), Advice: advice(step, kindOf(cause)),
+		Since: now, Until: now.Add(f.parkTimeout()), Unknown: f.awaited != nil,
 	}
 	f.mark(ctx, step, contract.StepParked, park.Reason)
 	f.markMessage(ctx, park)
 	f.status.Park = &park
 	if err := f.enter(ctx, contract.StageParked); err != nil {
-		return err
+		return "", err
 	}
 	taken, err := f.awaitOrder(ctx)
 	f.status.Park = nil
 	if err := errors.Join(f.enter(ctx, stage), err); err != nil {
-		return err
+		return "", err
 	}
 	switch taken.name {
-	case contract.RetryCommand:
+	case contract.RetryCommand, contract.DeliverySignal:
 		if taken.command.Anyway {
 			f.anyway = true
 			f.extend(ctx)
 		}
-		return nil
+		return taken.name, nil
 	case contract.AbandonCommand:
-		return &ending{domain.OutcomeAbandoned, "abandoned by an operator at " + step + ": " + park.Reason}
+		return "", &ending{domain.OutcomeAbandoned, "abandoned by an operator at " + step + ": " + park.Reason}
 	default:
-		return &ending{domain.OutcomeFailed, "nobody mended " + step + " in time: " + park.Reason}
+		return "", &ending{domain.OutcomeFailed, "nobody mended " + step + " in time: " + park.Reason}
 	}
 }
 
@@ -97,6 +97,15 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 		channel.Receive(ctx, &taken)
 		waiting = false
 	})
+	if f.awaited != nil {
+		selector.AddReceive(workflow.GetSignalChannel(ctx, contract.DeliverySignal), func(channel workflow.ReceiveChannel, _ bool) {
+			var news contract.Delivery
+			channel.Receive(ctx, &news)
+			if news.Part == f.awaited.Part && news.Attempt == f.awaited.Attempt { // the look-up reads what the row now says
+				taken, waiting = order{name: contract.DeliverySignal}, false
+			}
+		})
+	}
 	// Before the timer, which is ready too when the flow is cancelled.
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 		err, waiting = &ending{domain.OutcomeCancelled, "cancelled while parked at " + f.status.Park.Step}, false
@@ -131,8 +140,6 @@ func (f *flow) check(ctx workflow.Context, name string, command contract.Command
 		return fmt.Errorf("park %s is over; the flow is parked as %s: look again before you decide", command.Park, park.Name)
 	case park.Unknown && command.Park == "":
 		return fmt.Errorf("whether the message was sent is unknown: say which park you mean (%s)", park.Name)
-	case name == contract.RetryCommand && park.Unknown:
-		return errors.New("whether the message was sent is unknown: it is not sent again; abandon ends the flow")
 	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0 && !afterSend(park.Step):
 		return fmt.Errorf("the deadline %s has passed: retry with anyway to send all the same", f.deadline.UTC().Format(time.RFC3339))
 	default:
@@ -146,8 +153,9 @@ func afterSend(step string) bool { return step == contract.Settle.Name || step =
 // advice says what a person can do about a step that failed.
 func advice(step string, kind domain.Kind) string {
 	switch {
-	case kind == domain.KindUnknownOutcome:
-		return "The message may have reached the person. Look in Twilio's log; abandon ends the flow and sends nothing more."
+	case step == contract.LookUp.Name:
+		return "The message may have reached the person: Parley looked for it at Twilio and did not find it. Look in Twilio's log. " +
+			"retry looks once more and then sends it again; abandon ends the flow and sends nothing more."
 	case step == contract.ResolveAccount.Name && kind == domain.KindNotFound:
 		return "Nobody owns the address that was written to. Add it with `starter sender add`, then retry."
 	case step == contract.Generate.Name && kind == domain.KindConfiguration:

@@ -46,23 +46,41 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	return err
 }
 
-// send sends one part. An operator's retry after a refusal is a new attempt; one known not to have been sent stays the same attempt.
+// send sends one part. What Twilio refused and an operator mended, and what an operator has sent again, is a new attempt; what is known
+// not to have been sent stays the same one.
 func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, error) {
 	if err := f.late(ctx); err != nil && part == 1 {
 		return nil, err
 	}
-	attempt := 0
-	result, err := do(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
-		attempt++
-		return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
-			AttemptKey: contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt},
-			OwnerID:    f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
-			PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
+	for attempt := 1; ; attempt++ {
+		key, begun := contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt}, workflow.Now(ctx)
+		result, err := start(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
+			return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
+				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
+				PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
+			}
+		}).once(ctx)
+		if isUnknown(err) {
+			result, err = f.find(ctx, key, begun)
 		}
-	})
-	if err != nil {
-		return nil, err
+		switch {
+		case err == nil && result.State == contract.SendSettled:
+			attempt-- // the same again: its row says what follows
+		case err == nil:
+			return sentOf(part, result)
+		case isEnding(err):
+			return nil, err
+		case isUnknown(err): // an operator has it sent again, although nobody knows
+		default:
+			if _, err := f.park(ctx, contract.Send.Name, err); err != nil {
+				return nil, err
+			}
+		}
 	}
+}
+
+// sentOf tells a part that was accepted from a send that ends the flow.
+func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 	switch result.State {
 	case contract.SendAccepted:
 		return &sentPart{part, result.Attempt, result.Status}, nil
@@ -70,6 +88,8 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 		return nil, &ending{domain.OutcomeFailed, fmt.Sprintf("Twilio refused the message with code %d", result.ErrorCode)}
 	case contract.SendExpired:
 		return nil, &ending{domain.OutcomeExpired, "the deadline passed before the message could be sent"}
+	case contract.SendOvertaken:
+		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts: the rest was not sent"}
 	case contract.SendClosed:
 		return nil, &ending{domain.OutcomeFailed, "the message was closed meanwhile"}
 	default:
@@ -97,7 +117,7 @@ func (f *flow) awaitDelivery(ctx workflow.Context, sent []*sentPart) error {
 			f.mark(ctx, deliveryStep, contract.StepEnded, "no final status in time; a later one still moves the row")
 			return nil
 		}
-		timedOut, err := f.awaitSignal(ctx, signals, sent, min(interval, left))
+		timedOut, err := f.awaitSignal(ctx, signals, sent, min(interval, left), "next status check")
 		if err != nil {
 			return err
 		}
@@ -109,7 +129,9 @@ func (f *flow) awaitDelivery(ctx workflow.Context, sent []*sentPart) error {
 }
 
 // awaitSignal waits for news of a part, or for a time to pass.
-func (f *flow) awaitSignal(ctx workflow.Context, signals workflow.ReceiveChannel, sent []*sentPart, wait time.Duration) (timedOut bool, err error) {
+func (f *flow) awaitSignal(
+	ctx workflow.Context, signals workflow.ReceiveChannel, sent []*sentPart, wait time.Duration, why string,
+) (timedOut bool, err error) {
 	timerCtx, stopTimer := workflow.WithCancel(ctx)
 	defer stopTimer()
 	workflow.NewSelector(ctx).
@@ -126,7 +148,7 @@ func (f *flow) awaitSignal(ctx workflow.Context, signals workflow.ReceiveChannel
 		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 			err = &ending{domain.OutcomeCancelled, "cancelled during " + deliveryStep}
 		}).
-		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: "next status check"}),
+		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: why}),
 			func(workflow.Future) { timedOut = true }).
 		Select(ctx)
 	return timedOut, err

@@ -20,7 +20,7 @@ const recordTimeout = 8 * time.Second
 func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.SendResult, error) {
 	started := time.Now() // before the claim, so that this clock's limit is never later than the database's
 	claim, err := a.store.Claim(ctx, domain.NewClaim{
-		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, DraftID: in.DraftID, Anyway: in.Anyway, PostWithin: in.PostWithin,
+		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, DraftID: in.DraftID, Anyway: in.Anyway, PostWithin: in.PostWithin, Timeout: in.SendTimeout,
 	})
 	if err != nil {
 		return contract.SendResult{}, err
@@ -35,6 +35,8 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 		return result(domain.Attempt{State: domain.AttemptUnknown}, 0)
 	case domain.ClaimExpired:
 		return contract.SendResult{State: contract.SendExpired}, nil
+	case domain.ClaimOvertaken:
+		return contract.SendResult{State: contract.SendOvertaken}, nil
 	case domain.ClaimClosed:
 		return contract.SendResult{State: contract.SendClosed}, nil
 	default:

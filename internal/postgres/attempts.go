@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -39,15 +40,19 @@ type claimRow struct {
 	From, To   string
 	Body       string
 	Media      []domain.Media
+	Locked     bool
+	Holder     string           // the message that has the pair, or had it last
 	attempts   []domain.Attempt // of this part
 }
 
 func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow, err error) {
 	// clock_timestamp: now() is when the transaction began, before it waited for the pair.
 	err = tx.QueryRow(ctx, `
-		SELECT direction, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(), account_sid, from_address, to_address, body, media
-		FROM messages WHERE message_id = $1 AND owner_id = $2`, in.MessageID, in.OwnerID).Scan(
-		&row.Direction, &row.ReplyState, &row.Finished, &row.Expired, &row.AccountSid, &row.From, &row.To, &row.Body, &row.Media)
+		SELECT direction, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(), account_sid, from_address, to_address, body, media,
+			locked, coalesce(lock_message, '')
+		FROM messages JOIN pairs USING (pair_id) WHERE message_id = $1 AND messages.owner_id = $2`, in.MessageID, in.OwnerID).Scan(
+		&row.Direction, &row.ReplyState, &row.Finished, &row.Expired, &row.AccountSid, &row.From, &row.To, &row.Body, &row.Media,
+		&row.Locked, &row.Holder)
 	if err != nil {
 		return row, err
 	}
@@ -57,6 +62,9 @@ func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow
 
 const storedAttempt = `
 	SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message FROM send_attempts `
+
+// busyWait is how soon a claim that found the pair taken is tried again: Temporal's server fires no timer sooner.
+const busyWait = time.Second
 
 // decide answers a claim by the rows.
 func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
@@ -85,6 +93,10 @@ func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
 		return domain.Claim{State: domain.ClaimClosed}, nil
 	case row.Expired && !in.Anyway:
 		return domain.Claim{State: domain.ClaimExpired}, nil
+	case in.Part > 1 && row.Holder != in.MessageID:
+		return domain.Claim{State: domain.ClaimOvertaken}, nil
+	case row.Locked && row.Holder != in.MessageID:
+		return domain.Claim{}, &domain.Error{Kind: domain.KindBusy, Message: "another message of this pair is being sent", RetryAfter: busyWait}
 	}
 	return domain.Claim{State: domain.ClaimGranted, AccountSid: row.AccountSid, From: row.From, To: row.To}, nil
 }
@@ -112,12 +124,15 @@ func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, cla
 		_, segments = domain.Segments(claim.Body)
 	}
 	if _, err := tx.Exec(ctx, `
-		INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, segments, begun_at, post_before)
-		VALUES ($1, $2, $3, $4, $5, 'begun', $6, clock_timestamp(), clock_timestamp() + $7::interval)
+		INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, segments, begun_at, post_before, answer_before, last_part)
+		SELECT $1, $2, $3, $4, $5, 'begun', $6, now, now + $7::interval, now + $7::interval + $8::interval, $9 FROM clock_timestamp() AS now
 		ON CONFLICT (message_id, part, attempt) DO UPDATE
-		SET state = 'begun', begun_at = excluded.begun_at, post_before = excluded.post_before, resolved_at = NULL,
-			segments = excluded.segments, error_code = 0, error_kind = '', error_message = ''`,
-		in.MessageID, in.Part, in.Attempt, in.OwnerID, row.AccountSid, segments, in.PostWithin); err != nil {
+		SET state = 'begun', begun_at = excluded.begun_at, post_before = excluded.post_before, answer_before = excluded.answer_before,
+			resolved_at = NULL, segments = excluded.segments, error_code = 0, error_kind = '', error_message = ''`,
+		in.MessageID, in.Part, in.Attempt, in.OwnerID, row.AccountSid, segments, in.PostWithin, in.Timeout, in.Part == len(parts)); err != nil {
+		return err
+	}
+	if err := lock(ctx, tx, in.AttemptKey); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `
@@ -169,18 +184,14 @@ func (m *Messages) Resolve(ctx context.Context, r domain.Resolution) (attempt do
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, storedAttempt+`WHERE message_id = $1 AND part = $2 AND attempt = $3`, r.MessageID, r.Part, r.Attempt)
-		if err != nil {
-			return err
-		}
-		attempt, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[domain.Attempt])
+		attempt, err = theAttempt(ctx, tx, r.AttemptKey)
 		return err
 	})
 	return attempt, err
 }
 
 func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
-	if err := bind(ctx, tx, r.AttemptKey, r.Sid); err != nil {
+	if _, err := bind(ctx, tx, r.AttemptKey, r.Sid); err != nil {
 		return err
 	}
 	_, err := moveStatus(ctx, tx, r.AttemptKey, news{status: r.Status, segments: r.Segments})
@@ -195,22 +206,56 @@ func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
+	// Nothing of it is under way. Between parts the lock stays with the reply, which claims again.
+	if r.State != domain.AttemptUnknown && !(r.State == domain.AttemptNotSent && r.Part > 1) {
+		if err := unlock(ctx, tx, r.MessageID); err != nil {
+			return err
+		}
+	}
 	return showBest(ctx, tx, r.AttemptKey)
 }
 
 // bind says that Twilio accepted an attempt under a sid, whatever was believed of it before, and with it that the
-// message is answered (inbound) or sent (outbound). The caller holds the pair.
-func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) error {
-	tag, err := tx.Exec(ctx, `
+// message is answered (inbound) or sent (outbound), even where its flow has given up meanwhile. It reports whether the attempt had
+// been declared unknown. The caller holds the pair.
+func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) (found bool, err error) {
+	var before domain.AttemptState
+	var last bool
+	err = tx.QueryRow(ctx, `
+		WITH old AS (
+			SELECT state FROM send_attempts WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state <> 'accepted'
+		)
 		UPDATE send_attempts SET state = 'accepted', twilio_sid = $4, error_code = 0, error_kind = '', error_message = '',
 			resolved_at = coalesce(resolved_at, clock_timestamp())
-		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state <> 'accepted'`,
-		key.MessageID, key.Part, key.Attempt, sid)
-	if err != nil || tag.RowsAffected() == 0 || key.Part > 1 {
+		FROM old WHERE message_id = $1 AND part = $2 AND attempt = $3
+		RETURNING old.state, last_part`, key.MessageID, key.Part, key.Attempt, sid).Scan(&before, &last)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil && last {
+		err = unlock(ctx, tx, key.MessageID)
+	}
+	if err == nil && key.Part == 1 {
+		err = answered(ctx, tx, key.MessageID)
+	}
+	return before == domain.AttemptUnknown, err
+}
+
+// answered notes that a message's first part was accepted. Where its flow is over already, and believed otherwise, its end is mended
+// and it is charged.
+func answered(ctx context.Context, tx pgx.Tx, messageID string) error {
+	var ownerID, workflowID string
+	var over bool
+	if err := tx.QueryRow(ctx, `
+		UPDATE messages SET reply_state = 'answered', park = NULL, park_step = NULL, park_reason = NULL,
+			outcome = CASE WHEN outcome IS NULL THEN NULL WHEN direction = 'inbound' THEN 'replied' ELSE 'sent' END
+		WHERE message_id = $1 RETURNING owner_id, workflow_id, finished_at IS NOT NULL`, messageID).Scan(&ownerID, &workflowID, &over); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
-		UPDATE messages SET reply_state = 'answered', park = NULL, park_step = NULL, park_reason = NULL WHERE message_id = $1`, key.MessageID)
+	if !over {
+		return nil // its flow settles
+	}
+	_, err := settle(ctx, tx, ownerID, workflowID, messageID)
 	return err
 }
 
@@ -234,11 +279,12 @@ func (m *Messages) ApplyStatus(ctx context.Context, event domain.StatusEvent) (c
 		if err := keepEvent(ctx, tx, event, &ownerID); err != nil {
 			return err
 		}
-		if err := bind(ctx, tx, key, event.Sid); err != nil {
+		found, err := bind(ctx, tx, key, event.Sid)
+		if err != nil {
 			return err
 		}
 		change, err = moveStatus(ctx, tx, key, news{status: event.Status, errorCode: event.ErrorCode})
-		change.AttemptKey = key
+		change.AttemptKey, change.Found = key, found
 		return err
 	})
 	return change, err
