@@ -1,6 +1,6 @@
 # One line a target; the logic is Go. Works with make 3.81.
 .DEFAULT_GOAL := help
-.PHONY: help build tools run say reset test test-all test-race fuzz lint vuln bench
+.PHONY: help build tools run say reset test test-all test-race fuzz lint vuln histories bench
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -37,6 +37,9 @@ lint: tools ## golangci-lint, and Temporal's check that workflows are determinis
 
 vuln: tools ## known vulnerabilities, for those who reach their database
 	bin/govulncheck ./...
+
+histories: build ## record the histories that the replay test reads anew, after a workflow has changed
+	bin/dev test ./workflows -run TestOnServer -count=1 -save
 
 bench: build ## the figures of docs/operations.md
 	bin/dev test ./bench -run '^$$' -bench . -benchtime 1x -timeout 30m

@@ -124,7 +124,7 @@ func TestStrangersAreRefusedAndStartNothing(t *testing.T) {
 	if status := testkit.Post(t, address, form, testkit.Sign(s.AuthToken, address, form)); status != http.StatusOK {
 		t.Fatalf("the genuine one: answered %d, want 200", status)
 	}
-	awaitOutcome(t, s, values.Get("MessageSid"), "replied")
+	awaitOutcome(t, s, s.WorkflowID(values.Get("MessageSid")), "replied")
 	var list struct{ Parked []json.RawMessage }
 	if err := json.Unmarshal([]byte(s.Starter("parked", "--json")), &list); err != nil || len(list.Parked) != 0 {
 		t.Errorf("parked %v, %v", list, err)

@@ -14,6 +14,7 @@ import (
 	"parley/activities/reply"
 	"parley/contract"
 	"parley/internal/config"
+	"parley/internal/domain"
 	"parley/internal/failure"
 	"parley/internal/llm"
 	"parley/internal/postgres"
@@ -50,7 +51,7 @@ func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Ciphe
 }
 
 // register gives a worker the definitions of its role, and nothing else.
-func register(w worker.Registry, role contract.Role, p parts) {
+func register(w worker.Registry, role contract.Role, p parts) error {
 	switch role {
 	case contract.RoleWorkflow:
 		contract.InboundMessage.Register(w, workflows.InboundMessage)
@@ -73,7 +74,10 @@ func register(w worker.Registry, role contract.Role, p parts) {
 		contract.Send.Register(w, p.messaging.Send)
 		contract.LookUp.Register(w, p.messaging.LookUp)
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
+	default:
+		return domain.Errorf(domain.KindInternal, "no such role: %q", role)
 	}
+	return nil
 }
 
 // Stop time-outs: longer than the role's longest activity, since a stop that is shorter is a kill whose result nobody reports.

@@ -40,7 +40,9 @@ func TestEveryDefinitionHasOneRole(t *testing.T) {
 	registered := map[string][]contract.Role{}
 	for _, role := range contract.Roles() {
 		r := &recorder{Registry: worker.New(c, role.Queue(), options(role, 10, func(error) {}))}
-		register(r, role, nobody)
+		if err := register(r, role, nobody); err != nil {
+			t.Fatal(err)
+		}
 		if len(r.names) == 0 {
 			t.Errorf("the role %s has nothing to do", role)
 		}
@@ -69,13 +71,13 @@ func TestNameTwicePanics(t *testing.T) {
 	}
 	defer c.Close()
 	w := worker.New(c, contract.RoleBilling.Queue(), options(contract.RoleBilling, 10, func(error) {}))
-	register(w, contract.RoleBilling, nobody)
+	_ = register(w, contract.RoleBilling, nobody) // panics the second time
 	defer func() {
 		if recover() == nil {
 			t.Error("a worker took the same names twice: the test above would not notice")
 		}
 	}()
-	register(w, contract.RoleBilling, nobody)
+	_ = register(w, contract.RoleBilling, nobody) // panics the second time
 }
 
 // A worker that is told to stop lets its longest step end: its stop time-out is longer than any StartToClose of its role.

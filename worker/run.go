@@ -127,8 +127,11 @@ func serve(ctx context.Context, temporal client.Client, roles []contract.Role, s
 	var running []worker.Worker
 	for _, role := range roles {
 		w := worker.New(temporal, role.Queue(), options(role, slots, fail))
-		register(w, role, parts)
-		if err := w.Start(); err != nil {
+		err := register(w, role, parts)
+		if err == nil {
+			err = w.Start()
+		}
+		if err != nil {
 			fail(err)
 			break
 		}

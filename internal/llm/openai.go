@@ -47,9 +47,11 @@ func NewOpenAI(baseURL, apiKey, model string) *OpenAI {
 // KindThrottled, KindUnavailable, KindInvalid.
 func (o *OpenAI) Complete(ctx context.Context, prompt domain.Prompt) (domain.Completion, error) {
 	started := time.Now()
-	answer, err := o.completions.New(ctx, openai.ChatCompletionNewParams{Model: o.model, Messages: messages(prompt)})
+	var response *http.Response
+	params := openai.ChatCompletionNewParams{Model: o.model, Messages: messages(prompt)}
+	answer, err := o.completions.New(ctx, params, option.WithResponseInto(&response))
 	if err != nil {
-		return domain.Completion{}, mapError(err)
+		return domain.Completion{}, mapError(response, err)
 	}
 	completion := domain.Completion{
 		Provider: "openai", Model: answer.Model, Latency: time.Since(started),
@@ -78,14 +80,17 @@ func messages(prompt domain.Prompt) []openai.ChatCompletionMessageParamUnion {
 	return list
 }
 
-// mapError says what kind of trouble a failed call was. The provider's own text is left out: it may repeat the prompt.
-func mapError(err error) error {
-	api, ok := errors.AsType[*openai.Error](err)
-	if !ok {
+// mapError says what kind of trouble a failed call was. It goes by the response: the library keeps a status only where the body is an
+// error in OpenAI's own form. The provider's text is left out: it may repeat the prompt.
+func mapError(response *http.Response, err error) error {
+	if response == nil || response.StatusCode < http.StatusBadRequest {
 		return &domain.Error{Kind: domain.KindUnavailable, Message: "the model does not answer: " + transportReason(err)}
 	}
-	result := &domain.Error{Kind: domain.KindInvalid, Code: api.StatusCode, Message: fmt.Sprintf("the model's API answered HTTP %d", api.StatusCode)}
-	switch status := api.StatusCode; {
+	status := response.StatusCode
+	result := &domain.Error{
+		Kind: domain.KindInvalid, Code: status, Message: fmt.Sprintf("the model's API answered HTTP %d", status), RetryAfter: retryAfter(response.Header),
+	}
+	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		result.Kind, result.Message = domain.KindConfiguration, result.Message+": is OPENAI_API_KEY right?"
 	case status == http.StatusNotFound:
@@ -95,18 +100,15 @@ func mapError(err error) error {
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= http.StatusInternalServerError:
 		result.Kind = domain.KindUnavailable
 	}
-	if api.Response != nil {
-		switch api.Response.Header.Get("x-should-retry") { // the provider knows best
-		case "true":
-			if !result.Kind.Retryable() {
-				result.Kind = domain.KindUnavailable
-			}
-		case "false":
-			if result.Kind.Retryable() {
-				result.Kind = domain.KindInvalid
-			}
+	switch response.Header.Get("x-should-retry") { // the provider knows best
+	case "true":
+		if !result.Kind.Retryable() {
+			result.Kind = domain.KindUnavailable
 		}
-		result.RetryAfter = retryAfter(api.Response.Header)
+	case "false":
+		if result.Kind.Retryable() {
+			result.Kind = domain.KindInvalid
+		}
 	}
 	return result
 }

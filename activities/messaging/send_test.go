@@ -1,0 +1,484 @@
+package messaging_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/activities/messaging"
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+var (
+	key         = contract.AttemptKey{MessageID: "message-1", Part: 2, Attempt: 3}
+	credentials = domain.Credentials{AccountSid: "AC1", AuthToken: "secret"}
+)
+
+func sendInput() contract.SendInput {
+	return contract.SendInput{
+		AttemptKey: key, OwnerID: "owner-1", DraftID: "draft-1", PostWithin: time.Second, SendTimeout: time.Second, ValidityPeriod: time.Hour,
+	}
+}
+
+func granted() domain.Claim {
+	return domain.Claim{
+		State: domain.ClaimGranted, AccountSid: "AC1", From: "+15550100001", To: "+15550100002", Body: "hello",
+		Media: []domain.Media{{URL: "https://example.com/a.png"}},
+	}
+}
+
+// fakeStore answers claims as it is told, and remembers what was resolved as the rows would.
+type fakeStore struct {
+	claim      domain.Claim
+	claimErr   error
+	claims     []domain.NewClaim
+	resolveErr error
+	resolved   []domain.Resolution
+	ended      error           // of the context under which the last answer was stored
+	bounded    bool            // whether that context had a deadline
+	row        *domain.Attempt // what Resolve returns, where it is not what was resolved
+	onClaim    func()
+
+	accepted    func(string, domain.AttemptKey) (string, string, error)
+	events      []domain.StatusEvent
+	applyErr    error
+	applyStatus domain.StatusChange
+}
+
+var _ messaging.Store = (*fakeStore)(nil)
+
+func (s *fakeStore) Claim(_ context.Context, in domain.NewClaim) (domain.Claim, error) {
+	s.claims = append(s.claims, in)
+	if s.onClaim != nil {
+		s.onClaim()
+	}
+	return s.claim, s.claimErr
+}
+
+func (s *fakeStore) Resolve(ctx context.Context, in domain.Resolution) (domain.Attempt, error) {
+	s.resolved = append(s.resolved, in)
+	s.ended = ctx.Err()
+	_, s.bounded = ctx.Deadline()
+	if s.row != nil {
+		return *s.row, s.resolveErr
+	}
+	return domain.Attempt{
+		Number: in.Attempt, State: in.State, Sid: in.Sid, Status: in.Status, ErrorCode: in.ErrorCode, ErrorKind: in.ErrorKind, Error: in.Error,
+	}, s.resolveErr
+}
+
+func (s *fakeStore) Accepted(_ context.Context, ownerID string, key domain.AttemptKey) (accountSid, sid string, err error) {
+	return s.accepted(ownerID, key)
+}
+
+func (s *fakeStore) ApplyStatus(_ context.Context, event domain.StatusEvent) (domain.StatusChange, error) {
+	s.events = append(s.events, event)
+	return s.applyStatus, s.applyErr
+}
+
+// fakeAccounts knows one account.
+type fakeAccounts struct {
+	err   error
+	asked []string
+	onAsk func()
+}
+
+var _ messaging.Accounts = (*fakeAccounts)(nil)
+
+func (a *fakeAccounts) Credentials(_ context.Context, accountSid string) (domain.Credentials, error) {
+	a.asked = append(a.asked, accountSid)
+	if a.onAsk != nil {
+		a.onAsk()
+	}
+	return credentials, a.err
+}
+
+// fakeTwilio answers every POST as it is told.
+type fakeTwilio struct {
+	answer messaging.Answer
+	posts  []messaging.Post
+	within time.Duration // what the POST's context left it
+	ended  error         // of the POST's context, once onPost has returned
+	onPost func()
+
+	delivery messaging.Delivery
+	fetchErr error
+	fetched  []string
+}
+
+var _ messaging.Twilio = (*fakeTwilio)(nil)
+
+func (f *fakeTwilio) Create(ctx context.Context, with domain.Credentials, post messaging.Post) messaging.Answer {
+	f.posts = append(f.posts, post)
+	if deadline, ok := ctx.Deadline(); ok {
+		f.within = time.Until(deadline)
+	}
+	if f.onPost != nil {
+		f.onPost()
+	}
+	f.ended = ctx.Err()
+	if with != credentials {
+		return messaging.Answer{State: domain.AttemptRefused, Error: "wrong credentials"}
+	}
+	return f.answer
+}
+
+func (f *fakeTwilio) Fetch(_ context.Context, with domain.Credentials, sid string) (messaging.Delivery, error) {
+	f.fetched = append(f.fetched, with.AccountSid+"/"+sid)
+	return f.delivery, f.fetchErr
+}
+
+// rig are the steps over fakes: a claim that is granted, and a Twilio that accepts.
+type rig struct {
+	store    *fakeStore
+	accounts *fakeAccounts
+	twilio   *fakeTwilio
+}
+
+func newRig() rig {
+	return rig{
+		&fakeStore{claim: granted()}, &fakeAccounts{},
+		&fakeTwilio{answer: messaging.Answer{State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2}},
+	}
+}
+
+func (r rig) send(ctx context.Context) (contract.SendResult, error) {
+	return messaging.New(r.store, r.accounts, r.twilio).Send(ctx, sendInput())
+}
+
+func TestSendAccepted(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	result, err := r.send(t.Context())
+	if want := (contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusQueued}); err != nil || result != want {
+		t.Errorf("got %+v, %v, want %+v", result, err, want)
+	}
+	if want := (domain.NewClaim{AttemptKey: key, OwnerID: "owner-1", DraftID: "draft-1", PostWithin: time.Second}); len(r.store.claims) != 1 || r.store.claims[0] != want {
+		t.Errorf("claimed %+v, want %+v", r.store.claims, want)
+	}
+	if len(r.twilio.posts) != 1 || len(r.accounts.asked) != 1 || r.accounts.asked[0] != "AC1" {
+		t.Fatalf("%d POSTs with the credentials of %v", len(r.twilio.posts), r.accounts.asked)
+	}
+	post, claim := r.twilio.posts[0], granted()
+	if post.From != claim.From || post.To != claim.To || post.Body != claim.Body || len(post.Media) != 1 || post.Media[0] != claim.Media[0] ||
+		post.Key != key || post.ValidityPeriod != time.Hour {
+		t.Errorf("posted %+v", post)
+	}
+	if r.twilio.within <= 0 || r.twilio.within > sendInput().SendTimeout {
+		t.Errorf("the POST may take %s, want at most %s", r.twilio.within, sendInput().SendTimeout)
+	}
+	want := domain.Resolution{AttemptKey: key, OwnerID: "owner-1", State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2}
+	if len(r.store.resolved) != 1 || r.store.resolved[0] != want || !r.store.bounded {
+		t.Errorf("stored %+v, bounded %v, want %+v", r.store.resolved, r.store.bounded, want)
+	}
+}
+
+func TestSendPassesAnywayToTheClaim(t *testing.T) {
+	t.Parallel()
+	r, in := newRig(), sendInput()
+	in.Anyway = true
+	if _, err := messaging.New(r.store, r.accounts, r.twilio).Send(t.Context(), in); err != nil || !r.store.claims[0].Anyway {
+		t.Errorf("claimed %+v, %v", r.store.claims, err)
+	}
+}
+
+// outcome is what Send comes to: a result or an error of a kind.
+type outcome struct {
+	result contract.SendResult
+	kind   domain.Kind // empty: no error
+	words  string
+	wait   time.Duration
+	code   int
+}
+
+func (o outcome) check(t *testing.T, result contract.SendResult, err error) {
+	t.Helper()
+	if result != o.result {
+		t.Errorf("the result is %+v, want %+v", result, o.result)
+	}
+	if o.kind == "" {
+		if err != nil {
+			t.Errorf("the error is %v, want none", err)
+		}
+		return
+	}
+	failure, ok := errors.AsType[*domain.Error](err)
+	if !ok || failure.Kind != o.kind || !strings.Contains(failure.Message, o.words) || failure.RetryAfter != o.wait || failure.Code != o.code {
+		t.Errorf("the error is %#v, want %+v", err, o)
+	}
+}
+
+// What a claim answers without granting is final: nothing is posted, and nothing is stored.
+func TestSendWithoutAGrant(t *testing.T) {
+	t.Parallel()
+	resolved := func(attempt domain.Attempt) domain.Claim {
+		return domain.Claim{State: domain.ClaimResolved, Resolved: attempt}
+	}
+	for name, test := range map[string]struct {
+		claim domain.Claim
+		err   error
+		want  outcome
+	}{
+		"begun": {
+			claim: domain.Claim{State: domain.ClaimBegun},
+			want:  outcome{kind: domain.KindUnknownOutcome, words: "may have been sent"},
+		},
+		"expired": {claim: domain.Claim{State: domain.ClaimExpired}, want: outcome{result: contract.SendResult{State: contract.SendExpired}}},
+		"closed":  {claim: domain.Claim{State: domain.ClaimClosed}, want: outcome{result: contract.SendResult{State: contract.SendClosed}}},
+		"accepted before, in another attempt": {
+			claim: resolved(domain.Attempt{Number: 1, State: domain.AttemptAccepted, Status: domain.StatusDelivered, ErrorCode: 7}),
+			want:  outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 1, Status: domain.StatusDelivered, ErrorCode: 7}},
+		},
+		"refused before": {
+			claim: resolved(domain.Attempt{Number: 3, State: domain.AttemptRefused, ErrorCode: 21211, ErrorKind: domain.KindDenied}),
+			want:  outcome{result: contract.SendResult{State: contract.SendRefused, ErrorCode: 21211}},
+		},
+		"refused before for our account's sake": {
+			claim: resolved(domain.Attempt{Number: 3, State: domain.AttemptRefused, ErrorCode: 20003, ErrorKind: domain.KindConfiguration, Error: "authenticate"}),
+			want:  outcome{kind: domain.KindConfiguration, words: "authenticate", code: 20003},
+		},
+		"not sent before": {
+			claim: resolved(domain.Attempt{Number: 3, State: domain.AttemptNotSent, Error: "refused connection"}),
+			want:  outcome{kind: domain.KindThrottled, words: "not sent yet: refused connection"},
+		},
+		"unknown before": {
+			claim: resolved(domain.Attempt{Number: 3, State: domain.AttemptUnknown}),
+			want:  outcome{kind: domain.KindUnknownOutcome, words: "may have been sent"},
+		},
+		"resolved as nothing known": {
+			claim: resolved(domain.Attempt{Number: 3, State: "surprise"}),
+			want:  outcome{kind: domain.KindInternal, words: "no such attempt state"},
+		},
+		"nothing known": {claim: domain.Claim{State: "surprise"}, want: outcome{kind: domain.KindInternal, words: "no such claim state"}},
+		"no claim": {
+			err: domain.Errorf(domain.KindUnavailable, "no database"), want: outcome{kind: domain.KindUnavailable, words: "no database"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig()
+			r.store.claim, r.store.claimErr = test.claim, test.err
+			result, err := r.send(t.Context())
+			test.want.check(t, result, err)
+			if len(r.twilio.posts)+len(r.store.resolved)+len(r.accounts.asked) > 0 {
+				t.Errorf("%d POSTs and %d answers stored, want none", len(r.twilio.posts), len(r.store.resolved))
+			}
+		})
+	}
+}
+
+// The four classes of one POST, each stored as it is.
+func TestSendAnswered(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer messaging.Answer
+		want   outcome
+	}{
+		"refused for good": {
+			messaging.Answer{State: domain.AttemptRefused, ErrorCode: 21610, ErrorKind: domain.KindDenied, Error: "opted out"},
+			outcome{result: contract.SendResult{State: contract.SendRefused, ErrorCode: 21610}},
+		},
+		"refused until somebody mends it": {
+			messaging.Answer{State: domain.AttemptRefused, ErrorCode: 20003, ErrorKind: domain.KindConfiguration, Error: "authenticate"},
+			outcome{kind: domain.KindConfiguration, words: "authenticate", code: 20003},
+		},
+		"not sent": {
+			messaging.Answer{State: domain.AttemptNotSent, ErrorCode: 20429, Error: "too many requests", RetryAfter: 7 * time.Second},
+			outcome{kind: domain.KindThrottled, words: "not sent yet: too many requests", wait: 7 * time.Second, code: 20429},
+		},
+		"unknown": {
+			messaging.Answer{State: domain.AttemptUnknown, Error: "time-out"},
+			outcome{kind: domain.KindUnknownOutcome, words: "may have been sent"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig()
+			r.twilio.answer = test.answer
+			result, err := r.send(t.Context())
+			test.want.check(t, result, err)
+			want := domain.Resolution{
+				AttemptKey: key, OwnerID: "owner-1", State: test.answer.State, ErrorCode: test.answer.ErrorCode, ErrorKind: test.answer.ErrorKind, Error: test.answer.Error,
+			}
+			if len(r.twilio.posts) != 1 || len(r.store.resolved) != 1 || r.store.resolved[0] != want {
+				t.Errorf("%d POSTs; stored %+v, want %+v", len(r.twilio.posts), r.store.resolved, want)
+			}
+		})
+	}
+}
+
+// The row wins over the answer: a callback may have bound the attempt first.
+func TestSendReturnsWhatTheRowSays(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	r.twilio.answer = messaging.Answer{State: domain.AttemptUnknown, Error: "time-out"}
+	r.store.row = &domain.Attempt{Number: 3, State: domain.AttemptAccepted, Status: domain.StatusSent}
+	result, err := r.send(t.Context())
+	outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusSent}}.check(t, result, err)
+}
+
+// Without credentials nothing is posted. What somebody must mend ends the attempt; what passes by itself leaves it to be claimed afresh.
+func TestSendWithoutCredentials(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err    error
+		state  domain.AttemptState
+		stored domain.Kind
+		want   outcome
+	}{
+		"account removed": {
+			domain.Errorf(domain.KindNotFound, "account not found"), domain.AttemptRefused, domain.KindConfiguration,
+			outcome{kind: domain.KindConfiguration, words: "account not found"},
+		},
+		"token not readable": {
+			domain.Errorf(domain.KindConfiguration, "wrong keyset"), domain.AttemptRefused, domain.KindConfiguration,
+			outcome{kind: domain.KindConfiguration, words: "wrong keyset"},
+		},
+		"no database": {
+			domain.Errorf(domain.KindUnavailable, "no database"), domain.AttemptNotSent, "",
+			outcome{kind: domain.KindThrottled, words: "not sent yet: no database"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig()
+			r.accounts.err = test.err
+			result, err := r.send(t.Context())
+			test.want.check(t, result, err)
+			if len(r.twilio.posts) != 0 || len(r.store.resolved) != 1 || r.store.resolved[0].State != test.state || r.store.resolved[0].ErrorKind != test.stored {
+				t.Errorf("%d POSTs; stored %+v, want %s", len(r.twilio.posts), r.store.resolved, test.state)
+			}
+		})
+	}
+}
+
+// A worker that stalls between claim and POST posts nothing: whoever waits may have given the attempt up by then. The time
+// counts from before the claim.
+func TestSendTooLateSinceTheClaim(t *testing.T) {
+	t.Parallel()
+	for name, stall := range map[string]func(rig, func()){
+		"in the claim":       func(r rig, wait func()) { r.store.onClaim = wait },
+		"at the credentials": func(r rig, wait func()) { r.accounts.onAsk = wait },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, in := newRig(), sendInput()
+			in.PostWithin = 10 * time.Millisecond
+			stall(r, func() { time.Sleep(20 * time.Millisecond) })
+			result, err := messaging.New(r.store, r.accounts, r.twilio).Send(t.Context(), in)
+			outcome{kind: domain.KindThrottled, words: "too much time had passed"}.check(t, result, err)
+			if len(r.twilio.posts) != 0 || len(r.store.resolved) != 1 || r.store.resolved[0].State != domain.AttemptNotSent {
+				t.Errorf("%d POSTs; stored %+v", len(r.twilio.posts), r.store.resolved)
+			}
+		})
+	}
+}
+
+// Cancelled before the POST, nothing is posted, and the row says so.
+func TestSendCancelledBeforeThePost(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	ctx, cancel := context.WithCancel(t.Context())
+	r.accounts.onAsk = cancel
+	_, err := r.send(ctx)
+	if domain.KindOf(err) != domain.KindThrottled || len(r.twilio.posts) != 0 {
+		t.Errorf("%v after %d POSTs", err, len(r.twilio.posts))
+	}
+	if len(r.store.resolved) != 1 || r.store.resolved[0].State != domain.AttemptNotSent || r.store.ended != nil {
+		t.Errorf("stored %+v under a context that had ended: %v", r.store.resolved, r.store.ended)
+	}
+}
+
+// Cancelled while the POST is under way, it goes on, and its answer is stored: aborted, it would be an unknown.
+func TestSendCancelledDuringThePost(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	ctx, cancel := context.WithCancel(t.Context())
+	r.twilio.onPost = cancel
+	result, err := r.send(ctx)
+	outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusQueued}}.check(t, result, err)
+	if r.twilio.ended != nil {
+		t.Errorf("the POST was aborted: %v", r.twilio.ended)
+	}
+	if len(r.store.resolved) != 1 || r.store.resolved[0].Sid != "SM9" || r.store.ended != nil || !r.store.bounded {
+		t.Errorf("stored %+v under a context that had ended: %v", r.store.resolved, r.store.ended)
+	}
+}
+
+// An answer that could not be stored is an error; the retry then finds the attempt begun, and does not POST again.
+func TestSendAnswerNotStored(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	r.store.resolveErr = domain.Errorf(domain.KindUnavailable, "no database")
+	result, err := r.send(t.Context())
+	outcome{kind: domain.KindUnavailable, words: "no database"}.check(t, result, err)
+	r.store.claim = domain.Claim{State: domain.ClaimBegun}
+	result, err = r.send(t.Context())
+	outcome{kind: domain.KindUnknownOutcome, words: "may have been sent"}.check(t, result, err)
+	if len(r.twilio.posts) != 1 {
+		t.Errorf("%d POSTs, want 1", len(r.twilio.posts))
+	}
+}
+
+func TestFetchStatus(t *testing.T) {
+	t.Parallel()
+	broken := domain.Errorf(domain.KindUnavailable, "no answer")
+	for name, test := range map[string]struct {
+		prepare func(rig)
+		want    contract.FetchStatusResult
+		kind    domain.Kind
+		fetches int
+		events  int
+	}{
+		"moves the row": {
+			prepare: func(r rig) {
+				r.store.applyStatus = domain.StatusChange{Status: domain.StatusUndelivered, ErrorCode: 30003, Moved: true}
+			},
+			want: contract.FetchStatusResult{Status: domain.StatusUndelivered, ErrorCode: 30003}, fetches: 1, events: 1,
+		},
+		"the row knows better": {
+			prepare: func(r rig) { r.store.applyStatus = domain.StatusChange{Status: domain.StatusRead} },
+			want:    contract.FetchStatusResult{Status: domain.StatusRead}, fetches: 1, events: 1,
+		},
+		"not accepted": {
+			prepare: func(r rig) {
+				r.store.accepted = func(string, domain.AttemptKey) (string, string, error) {
+					return "", "", domain.Errorf(domain.KindNotFound, "no accepted attempt")
+				}
+			},
+			kind: domain.KindNotFound,
+		},
+		"no credentials":      {prepare: func(r rig) { r.accounts.err = broken }, kind: domain.KindUnavailable},
+		"Twilio fails":        {prepare: func(r rig) { r.twilio.fetchErr = broken }, kind: domain.KindUnavailable, fetches: 1},
+		"the row is not read": {prepare: func(r rig) { r.store.applyErr = broken }, kind: domain.KindUnavailable, fetches: 1, events: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig()
+			r.twilio.delivery = messaging.Delivery{Status: domain.StatusUndelivered, ErrorCode: 30003}
+			r.store.accepted = func(ownerID string, asked domain.AttemptKey) (string, string, error) {
+				if ownerID != "owner-1" || asked != key {
+					t.Errorf("asked for %+v of %s", asked, ownerID)
+				}
+				return "AC1", "SM9", nil
+			}
+			test.prepare(r)
+			got, err := messaging.New(r.store, r.accounts, r.twilio).FetchStatus(t.Context(), contract.FetchStatusInput{AttemptKey: key, OwnerID: "owner-1"})
+			if test.kind == "" && (err != nil || got != test.want) || test.kind != "" && domain.KindOf(err) != test.kind {
+				t.Errorf("got %+v, %v, want %+v, %q", got, err, test.want, test.kind)
+			}
+			if len(r.twilio.fetched) != test.fetches || len(r.store.events) != test.events || len(r.twilio.posts) != 0 {
+				t.Errorf("fetched %v, stored %+v", r.twilio.fetched, r.store.events)
+			}
+			want := domain.StatusEvent{
+				AttemptKey: key, AccountSid: "AC1", Sid: "SM9", Status: domain.StatusUndelivered, ErrorCode: 30003, Source: domain.SourceFetch,
+			}
+			if test.events > 0 && (r.store.events[0] != want || r.twilio.fetched[0] != "AC1/SM9") {
+				t.Errorf("fetched %v, stored %+v, want %+v", r.twilio.fetched, r.store.events, want)
+			}
+		})
+	}
+}
