@@ -63,21 +63,21 @@ func TestAWorkerKilledBeforeItsClaimCommitsIsReplaced(t *testing.T) {
 func TestAWorkerKilledAfterItsClaimNeverSendsTwice(t *testing.T) {
 	t.Parallel()
 	for name, hold := range map[string]struct {
-		where string
-		sent  int
+		accepted bool
+		sent     int
 	}{
-		"before Twilio accepted": {"before_accept", 0},
-		"after Twilio accepted":  {"after_accept", 1},
+		"before Twilio accepted": {false, 0},
+		"after Twilio accepted":  {true, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := testkit.NewStack(t, testkit.Options{PerRole: true})
 			person := s.Customer()
-			s.Script(map[string]any{"to": person, "hold": hold.where, "callbacks": "none"})
+			s.Script(testkit.Rule{To: person, Answer: "hold", Accepted: hold.accepted, Callbacks: "none"})
 			workflowID := s.WorkflowID(s.Say(person, "hello"))
 			testkit.EventuallyTrue(t, soon, "the POST is under way", func() bool { return s.Creates(person) == 1 })
 			s.Worker(contract.RoleMessaging).Kill9()
-			s.Script(map[string]any{"to": person})
+			s.Script(testkit.Rule{To: person})
 			s.Worker(contract.RoleMessaging).Restart()
 
 			park := awaitParked(t, s, workflowID, contract.Send.Name)
