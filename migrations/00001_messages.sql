@@ -53,7 +53,8 @@ CREATE TABLE pairs (
     their_address text NOT NULL,
     next_seq      bigint NOT NULL DEFAULT 1,
     -- The lock: the attempt that has the pair, or had it last. One unresolved attempt a pair; between parts it stays with the reply.
-    locked        boolean NOT NULL DEFAULT false,
+    -- locked_until is infinity while it is held, and the end of what may still be under way where it was given up before.
+    locked_until  timestamptz NOT NULL DEFAULT '-infinity',
     lock_message  text,
     lock_part     integer,
     lock_attempt  integer,
@@ -133,7 +134,7 @@ CREATE TABLE send_attempts (
     post_before   timestamptz NOT NULL, -- nothing is posted later
     answer_before timestamptz NOT NULL, -- nothing of it can be under way later: post_before and the HTTP time-out
     last_part     boolean NOT NULL,     -- no part follows it
-    resolved_at   timestamptz,
+    resolved_at   timestamptz,          -- null while it is begun, and while one of unknown fate is still looked for
     PRIMARY KEY (message_id, part, attempt),
     UNIQUE (twilio_sid, account_sid)
 );

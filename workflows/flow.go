@@ -22,7 +22,8 @@ type flow struct {
 	anyway   bool          // an operator said that the deadline does not count
 	parks    int           // how often the flow has parked; names the next park
 	commands workflow.Channel
-	awaited  *contract.AttemptKey // of an unknown fate, while parked for it: a callback wakes the flow
+	sent     []*sentPart          // what Twilio has accepted
+	sought   *contract.AttemptKey // the attempt whose fate is unknown, while the flow looks for it
 }
 
 // ending is a way out that is not the intended one. It travels as an error from the step to the end of the flow.
@@ -272,7 +273,7 @@ func (f *flow) finish(
 	}, nil
 }
 
-// finishByRows closes the message. An attempt that is still begun is looked for first; then it is over, whatever the look-ups told.
+// finishByRows closes the message. An attempt that is still begun is looked for first; one that is not found is given up.
 func (f *flow) finishByRows(ctx workflow.Context, in contract.NewFinish) contract.Finished {
 	for {
 		finished, err := do(ctx, f, contract.Finish, func() (workflow.ActivityOptions, contract.NewFinish) { return closing(), in })
@@ -282,6 +283,6 @@ func (f *flow) finishByRows(ctx workflow.Context, in contract.NewFinish) contrac
 		if finished.Unresolved == nil {
 			return finished
 		}
-		in.GiveUp = f.settleFate(ctx, *finished.Unresolved)
+		in.GiveUp = !f.resolved(ctx, *finished.Unresolved)
 	}
 }

@@ -17,15 +17,16 @@ type order struct {
 	command contract.Command
 }
 
-// park waits for a person: it marks the message, says what is wrong and what to do, and returns the word that ends the park,
-// or an *ending for abandon, for a flow that nobody looked after in time, or for one that was cancelled.
+// park waits for a person: it marks the message, says what is wrong and what to do, and returns the word that has the flow go on (retry,
+// or delivery where a callback tells of the attempt that is sought), or an *ending for abandon, for a flow that nobody looked after
+// in time, or for one that was cancelled.
 func (f *flow) park(ctx workflow.Context, step string, cause error) (word string, err error) {
 	f.parks++
 	now, stage := workflow.Now(ctx), f.status.Stage
 	park := contract.Park{
 		Name: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, f.parks),
 		Step: step, Reason: reasonOf(cause), Advice: advice(step, kindOf(cause)),
-		Since: now, Until: now.Add(f.parkTimeout()), Unknown: f.awaited != nil,
+		Since: now, Until: now.Add(f.parkTimeout()), Unknown: f.sought != nil,
 	}
 	f.mark(ctx, step, contract.StepParked, park.Reason)
 	f.markMessage(ctx, park)
@@ -97,11 +98,9 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 		channel.Receive(ctx, &taken)
 		waiting = false
 	})
-	if f.awaited != nil {
+	if f.sought != nil {
 		selector.AddReceive(workflow.GetSignalChannel(ctx, contract.DeliverySignal), func(channel workflow.ReceiveChannel, _ bool) {
-			var news contract.Delivery
-			channel.Receive(ctx, &news)
-			if news.Part == f.awaited.Part && news.Attempt == f.awaited.Attempt { // the look-up reads what the row now says
+			if f.seeks(f.hear(ctx, channel)) {
 				taken, waiting = order{name: contract.DeliverySignal}, false
 			}
 		})
@@ -153,9 +152,12 @@ func afterSend(step string) bool { return step == contract.Settle.Name || step =
 // advice says what a person can do about a step that failed.
 func advice(step string, kind domain.Kind) string {
 	switch {
-	case step == contract.LookUp.Name:
+	case step == contract.LookUp.Name && kind == domain.KindUnknownOutcome:
 		return "The message may have reached the person: Parley looked for it at Twilio and did not find it. Look in Twilio's log. " +
 			"retry looks once more and then sends it again; abandon ends the flow and sends nothing more."
+	case step == contract.LookUp.Name:
+		return "The message may have reached the person, and Parley could not look for it at Twilio. Mend the cause, then retry: " +
+			"it is looked for, and sent again only where it is not found."
 	case step == contract.ResolveAccount.Name && kind == domain.KindNotFound:
 		return "Nobody owns the address that was written to. Add it with `starter sender add`, then retry."
 	case step == contract.Generate.Name && kind == domain.KindConfiguration:

@@ -25,13 +25,12 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	if parts < 1 {
 		return &ending{domain.OutcomeFailed, "there is nothing to send"}
 	}
-	var sent []*sentPart
 	for part := 1; part <= parts; part++ {
 		accepted, err := f.send(ctx, draftID, part)
 		if err != nil {
 			return err
 		}
-		sent = append(sent, accepted)
+		f.sent = append(f.sent, accepted)
 	}
 	charged := start(ctx, f, contract.Settle, func() (workflow.ActivityOptions, contract.SettleInput) {
 		return closing(), contract.SettleInput{OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID}
@@ -39,7 +38,7 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	if err := f.enter(ctx, contract.StageDelivering); err != nil {
 		return err
 	}
-	if err := f.awaitDelivery(ctx, sent); err != nil {
+	if err := f.awaitDelivery(ctx); err != nil {
 		return err
 	}
 	_, err := charged.wait(ctx)
@@ -53,7 +52,7 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
-		key, begun := contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt}, workflow.Now(ctx)
+		key, scheduled := contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt}, workflow.Now(ctx)
 		result, err := start(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
 			return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
 				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
@@ -61,7 +60,7 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 			}
 		}).once(ctx)
 		if isUnknown(err) {
-			result, err = f.find(ctx, key, begun)
+			result, err = f.find(ctx, key, scheduled)
 		}
 		switch {
 		case err == nil && result.State == contract.SendSettled:
@@ -99,17 +98,16 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 
 // awaitDelivery waits for the final status of every part: told by signal, or asked for at growing intervals. It gives up a while after
 // sent, which some carriers never follow by anything, and a while after Twilio itself gives up. What comes later moves only the rows.
-func (f *flow) awaitDelivery(ctx workflow.Context, sent []*sentPart) error {
+func (f *flow) awaitDelivery(ctx workflow.Context) error {
 	f.mark(ctx, deliveryStep, contract.StepRunning, "")
-	signals := workflow.GetSignalChannel(ctx, contract.DeliverySignal)
 	interval, until := f.timing.DeliveryCheck, workflow.Now(ctx).Add(f.timing.ValidityPeriod+f.timing.DeliveryGrace)
 	wasSent := false
 	for {
-		if !wasSent && all(sent, func(p *sentPart) bool { return p.status.Rank() >= domain.StatusSent.Rank() }) {
+		if !wasSent && all(f.sent, func(p *sentPart) bool { return p.status.Rank() >= domain.StatusSent.Rank() }) {
 			wasSent, until = true, workflow.Now(ctx).Add(f.timing.DeliveryGrace)
 		}
-		if all(sent, func(p *sentPart) bool { return p.status.Final() }) {
-			f.mark(ctx, deliveryStep, contract.StepDone, string(sent[len(sent)-1].status))
+		if all(f.sent, func(p *sentPart) bool { return p.status.Final() }) {
+			f.mark(ctx, deliveryStep, contract.StepDone, string(f.sent[len(f.sent)-1].status))
 			return nil
 		}
 		left := until.Sub(workflow.Now(ctx))
@@ -117,47 +115,50 @@ func (f *flow) awaitDelivery(ctx workflow.Context, sent []*sentPart) error {
 			f.mark(ctx, deliveryStep, contract.StepEnded, "no final status in time; a later one still moves the row")
 			return nil
 		}
-		timedOut, err := f.awaitSignal(ctx, signals, sent, min(interval, left), "next status check")
+		news, err := f.awaitNews(ctx, deliveryStep, min(interval, left), "next status check")
 		if err != nil {
 			return err
 		}
-		if timedOut {
-			f.fetch(ctx, sent)
+		if news == nil {
+			f.fetch(ctx)
 			interval = min(2*interval, longestCheck)
 		}
 	}
 }
 
-// awaitSignal waits for news of a part, or for a time to pass.
-func (f *flow) awaitSignal(
-	ctx workflow.Context, signals workflow.ReceiveChannel, sent []*sentPart, wait time.Duration, why string,
-) (timedOut bool, err error) {
+// awaitNews waits for a callback's news, or for a time to pass: then there are none.
+func (f *flow) awaitNews(ctx workflow.Context, step string, wait time.Duration, why string) (news *contract.Delivery, err error) {
 	timerCtx, stopTimer := workflow.WithCancel(ctx)
 	defer stopTimer()
 	workflow.NewSelector(ctx).
-		AddReceive(signals, func(channel workflow.ReceiveChannel, _ bool) {
-			var news contract.Delivery
-			channel.Receive(ctx, &news)
-			for _, p := range sent {
-				if p.part == news.Part && p.attempt == news.Attempt {
-					p.advance(news.Status)
-				}
-			}
+		AddReceive(workflow.GetSignalChannel(ctx, contract.DeliverySignal), func(channel workflow.ReceiveChannel, _ bool) {
+			news = f.hear(ctx, channel)
 		}).
 		// Before the timer, which is ready too when the flow is cancelled.
 		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
-			err = &ending{domain.OutcomeCancelled, "cancelled during " + deliveryStep}
+			err = &ending{domain.OutcomeCancelled, "cancelled during " + step}
 		}).
-		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: why}),
-			func(workflow.Future) { timedOut = true }).
+		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: why}), func(workflow.Future) {}).
 		Select(ctx)
-	return timedOut, err
+	return news, err
+}
+
+// hear takes a callback's news, and moves the part that they are about.
+func (f *flow) hear(ctx workflow.Context, channel workflow.ReceiveChannel) *contract.Delivery {
+	var news contract.Delivery
+	channel.Receive(ctx, &news)
+	for _, p := range f.sent {
+		if p.part == news.Part && p.attempt == news.Attempt {
+			p.advance(news.Status)
+		}
+	}
+	return &news
 }
 
 // fetch asks Twilio for the status of each part that has no final one. A question that fails is asked again at the next check: the
 // message is sent, and nobody has to act.
-func (f *flow) fetch(ctx workflow.Context, sent []*sentPart) {
-	for _, p := range sent {
+func (f *flow) fetch(ctx workflow.Context) {
+	for _, p := range f.sent {
 		if p.status.Final() {
 			continue
 		}

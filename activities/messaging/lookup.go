@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"slices"
 
 	"parley/contract"
 	"parley/internal/domain"
@@ -17,34 +18,38 @@ func (a *Activities) LookUp(ctx context.Context, in contract.LookUpInput) (contr
 	if err != nil {
 		return contract.SendResult{}, err
 	}
-	switch sought.State {
-	case domain.AttemptBegun, domain.AttemptUnknown:
-	case domain.AttemptAccepted:
-		return result(sought.Attempt, 0)
-	default: // a late answer: the same send finds it and says what follows
-		return contract.SendResult{State: contract.SendSettled}, nil
+	if sought.State != domain.AttemptBegun && sought.State != domain.AttemptUnknown {
+		return fate(sought.Attempt)
 	}
 	found, err := a.search(ctx, sought)
 	if err != nil {
 		return contract.SendResult{}, err
 	}
-	if found != nil {
-		attempt, err := a.store.Resolve(ctx, domain.Resolution{
+	var attempt domain.Attempt
+	switch {
+	case found != nil:
+		attempt, err = a.store.Resolve(ctx, domain.Resolution{
 			AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, State: domain.AttemptAccepted, Sid: found.Sid, Status: found.Status, Segments: found.Segments,
 		})
-		if err != nil {
-			return contract.SendResult{}, err
-		}
-		return result(attempt, 0)
-	}
-	if !in.Last {
+	case in.Last:
+		attempt, err = a.store.DeclareUnknown(ctx, in.OwnerID, in.AttemptKey)
+	default:
 		return contract.SendResult{State: contract.SendPending}, nil
 	}
-	attempt, err := a.store.DeclareUnknown(ctx, in.OwnerID, in.AttemptKey)
 	if err != nil {
 		return contract.SendResult{}, err
 	}
-	return result(attempt, 0)
+	return fate(attempt)
+}
+
+// fate turns the row of an attempt that was looked for into what the flow is told.
+func fate(attempt domain.Attempt) (contract.SendResult, error) {
+	switch attempt.State {
+	case domain.AttemptRefused, domain.AttemptNotSent: // a late answer: the same send finds it and says what follows
+		return contract.SendResult{State: contract.SendSettled}, nil
+	default:
+		return result(attempt, 0)
+	}
 }
 
 // search returns the message that the attempt made, nil where the list does not show exactly one that may be it and that
@@ -66,10 +71,5 @@ func (a *Activities) search(ctx context.Context, sought domain.Sought) (*Candida
 	if err != nil || len(unbound) != 1 {
 		return nil, err
 	}
-	for i := range candidates {
-		if candidates[i].Sid == unbound[0] {
-			return &candidates[i], nil
-		}
-	}
-	return nil, nil //nolint:nilnil // nothing found is no error
+	return &candidates[slices.Index(sids, unbound[0])], nil
 }

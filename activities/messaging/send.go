@@ -32,7 +32,7 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 	case domain.ClaimResolved:
 		return result(claim.Resolved, 0)
 	case domain.ClaimBegun:
-		return result(domain.Attempt{State: domain.AttemptUnknown}, 0)
+		return result(domain.Attempt{State: domain.AttemptBegun}, 0)
 	case domain.ClaimExpired:
 		return contract.SendResult{State: contract.SendExpired}, nil
 	case domain.ClaimOvertaken:
@@ -96,7 +96,7 @@ func result(attempt domain.Attempt, retryAfter time.Duration) (contract.SendResu
 		return contract.SendResult{State: contract.SendRefused, ErrorCode: attempt.ErrorCode}, nil
 	case domain.AttemptNotSent:
 		return contract.SendResult{}, &domain.Error{Kind: domain.KindThrottled, Code: attempt.ErrorCode, Message: "not sent yet: " + attempt.Error, RetryAfter: retryAfter}
-	case domain.AttemptUnknown:
+	case domain.AttemptBegun, domain.AttemptUnknown:
 		return contract.SendResult{}, domain.Errorf(domain.KindUnknownOutcome, "the message may have been sent: its fate is unknown")
 	default:
 		return contract.SendResult{}, domain.Errorf(domain.KindInternal, "no such attempt state: %q", attempt.State)

@@ -8,7 +8,8 @@ import (
 	"parley/internal/domain"
 )
 
-// Park marks a message as waiting for a person, and gives up the pair. Key: the park. A message that is not open any more stays as it is.
+// Park marks a message as waiting for a person, and gives up the pair, as soon as nothing of it can be under way. Key: the park. A
+// message whose flow is over stays as it is.
 func (m *Messages) Park(ctx context.Context, in domain.NewPark) error {
 	return inTx(ctx, m.pool, "park", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
@@ -21,30 +22,30 @@ func (m *Messages) Park(ctx context.Context, in domain.NewPark) error {
 		if err != nil {
 			return err
 		}
-		return unlock(ctx, tx, in.MessageID)
+		return giveUp(ctx, tx, in.MessageID)
 	})
 }
 
 // Finish closes a message's flow, on every way out. Key: the message. The rows decide, whatever the flow remembers: what
 // Twilio accepted is answered and charged, a message still open is closed, the pair and what was reserved and not charged are handed
-// back. After it no claim of the message is granted. An attempt still begun has to be looked for first: it is returned as
-// unresolved and nothing is changed, unless in.GiveUp declares it unknown.
+// back. After it no claim of the message is granted. An attempt that is not resolved has to be looked for first: it is returned
+// and nothing is changed, unless in.GiveUp declares it unknown. It returns KindBusy, then, while something of it may be under way.
 func (m *Messages) Finish(ctx context.Context, in domain.NewFinish) (finished domain.Finished, err error) {
 	err = inTx(ctx, m.pool, "finish", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
 			return err
 		}
-		begun, err := collect[domain.AttemptKey](ctx, tx, `
-			SELECT message_id, part, attempt FROM send_attempts WHERE message_id = $1 AND state = 'begun'`, in.MessageID)
+		unresolved, err := collect[domain.AttemptKey](ctx, tx, `
+			SELECT message_id, part, attempt FROM send_attempts WHERE message_id = $1 AND resolved_at IS NULL`, in.MessageID)
 		if err != nil {
 			return err
 		}
-		for _, key := range begun {
+		for _, key := range unresolved {
 			if !in.GiveUp {
 				finished.Unresolved = &key
 				return nil
 			}
-			if _, err := declareUnknown(ctx, tx, key); err != nil {
+			if err := declareUnknown(ctx, tx, key); err != nil {
 				return err
 			}
 		}
@@ -69,7 +70,7 @@ func (m *Messages) Finish(ctx context.Context, in domain.NewFinish) (finished do
 		if err != nil {
 			return err
 		}
-		return unlock(ctx, tx, in.MessageID)
+		return giveUp(ctx, tx, in.MessageID)
 	})
 	return finished, err
 }
