@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -41,9 +42,13 @@ func TestTheSameMessageFiftyTimesAtOnceIsOneMessage(t *testing.T) {
 	var posts sync.WaitGroup
 	for range 50 {
 		posts.Go(func() {
-			if answer := s.Deliver(testkit.Inbound{From: person, Body: "hello", MessageSid: sid}); answer.StatusCode != http.StatusOK {
-				t.Errorf("answered %+v", answer)
-			}
+			// A busy machine may answer 503; Twilio then tries again, as its connection overrides say.
+			testkit.Eventually(t, soon, func() error {
+				if answer := s.Deliver(testkit.Inbound{From: person, Body: "hello", MessageSid: sid}); answer.StatusCode != http.StatusOK {
+					return fmt.Errorf("answered %+v", answer)
+				}
+				return nil
+			})
 		})
 	}
 	posts.Wait()

@@ -177,6 +177,7 @@ CREATE TABLE ai_runs (
     model         text NOT NULL,
     input_tokens  integer NOT NULL,
     output_tokens integer NOT NULL,
+    answered      boolean NOT NULL, -- it gave a text
     latency_ms    integer NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now()
 );

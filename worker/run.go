@@ -106,6 +106,9 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 		if err := stopAdmin(ctx); err != nil {
 			logger.Warn("the admin listener did not stop in time", "error", err.Error())
 		}
+		if err := metrics.Shutdown(ctx); err != nil {
+			logger.Warn("metrics were not closed in time", "error", err.Error())
+		}
 	}()
 	return serve(ctx, temporal, roles, settings.Slots, parts, logger)
 }

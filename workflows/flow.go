@@ -17,11 +17,11 @@ type flow struct {
 	status   contract.StatusResult
 	timing   contract.Timing
 	stored   contract.Recorded
-	within   time.Duration // how long after its start a message may be claimed: the default until the owner's setting is known
-	deadline time.Time     // nothing is claimed after it
-	anyway   bool          // an operator said that the deadline does not count
-	parks    int           // how often the flow has parked; names the next park
-	commands workflow.Channel
+	within   time.Duration        // how long after its start a message may be claimed: the default until the owner's setting is known
+	deadline time.Time            // nothing is claimed after it
+	anyway   bool                 // an operator said that the deadline does not count
+	parks    int                  // how often the flow has parked; names the next park
+	commands workflow.Channel     // what the present park is told
 	sent     []*sentPart          // what Twilio has accepted
 	sought   *contract.AttemptKey // the attempt whose fate is unknown, while the flow looks for it
 }
@@ -38,7 +38,6 @@ func (e *ending) Error() string { return string(e.outcome) + ": " + e.reason }
 func (f *flow) setup(ctx workflow.Context, startedAt time.Time, within time.Duration) error {
 	f.within, f.deadline = within, startedAt.Add(within)
 	f.status.Stage = contract.StageReceived
-	f.commands = workflow.NewBufferedChannel(ctx, 1)
 	err := workflow.SetQueryHandlerWithOptions(ctx, contract.StatusQuery,
 		func() (contract.StatusResult, error) { return f.status, nil },
 		workflow.QueryHandlerOptions{Description: "Where the message stands: stage, steps, and why it is parked."})

@@ -23,10 +23,10 @@ const (
 	heartbeat = 10 * time.Second
 	// A send whose claim was made in time may go on past the deadline: its own 45 s, and a retry.
 	sendGrace = 60 * time.Second
-	// A status that could not be read within this time is asked for again at the next check.
-	fetchTotal = 10 * time.Minute
 	// A look-up that could not be made within this time is not one that found nothing.
 	lookUpTotal = 2 * time.Minute
+	// A status that could not be read within this time is asked for again at the next check; meanwhile no signal is read.
+	fetchTotal = 30 * time.Second
 	// Between two questions for a status that does not come by itself.
 	longestCheck = time.Hour
 	// A step is given at least this long: a ScheduleToClose of nothing would mean none.

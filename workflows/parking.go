@@ -30,6 +30,7 @@ func (f *flow) park(ctx workflow.Context, step string, cause error) (word string
 	}
 	f.mark(ctx, step, contract.StepParked, park.Reason)
 	f.markMessage(ctx, park)
+	f.commands = workflow.NewBufferedChannel(ctx, 1) // of this park: no command outlives it
 	f.status.Park = &park
 	if err := f.enter(ctx, contract.StageParked); err != nil {
 		return "", err
@@ -88,7 +89,9 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 		}
 		selector.AddReceive(channel, func(channel workflow.ReceiveChannel, _ bool) {
 			var command contract.Command
-			channel.Receive(ctx, &command)
+			if !channel.ReceiveAsync(&command) { // it cannot be read; Receive would wait for one that can
+				return
+			}
 			if refused := f.take(ctx, name, command); refused != nil {
 				workflow.GetLogger(ctx).Warn("signal dropped", "signal", name, "reason", refused.Error())
 			}
@@ -100,7 +103,7 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 	})
 	if f.sought != nil {
 		selector.AddReceive(workflow.GetSignalChannel(ctx, contract.DeliverySignal), func(channel workflow.ReceiveChannel, _ bool) {
-			if f.seeks(f.hear(ctx, channel)) {
+			if f.seeks(f.hear(channel)) {
 				taken, waiting = order{name: contract.DeliverySignal}, false
 			}
 		})
@@ -113,6 +116,9 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 		func(workflow.Future) { waiting = false })
 	for waiting {
 		selector.Select(ctx)
+	}
+	if taken.name == "" && f.commands.ReceiveAsync(&taken) { // its operator was told that it is taken
+		return taken, nil
 	}
 	return taken, err
 }
@@ -139,15 +145,18 @@ func (f *flow) check(ctx workflow.Context, name string, command contract.Command
 		return fmt.Errorf("park %s is over; the flow is parked as %s: look again before you decide", command.Park, park.Name)
 	case park.Unknown && command.Park == "":
 		return fmt.Errorf("whether the message was sent is unknown: say which park you mean (%s)", park.Name)
-	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0 && !afterSend(park.Step):
+	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0 && beforeSend(park.Step):
 		return fmt.Errorf("the deadline %s has passed: retry with anyway to send all the same", f.deadline.UTC().Format(time.RFC3339))
 	default:
 		return nil
 	}
 }
 
-// afterSend reports whether a step follows the last send: nothing goes out any more, so the deadline does not matter.
-func afterSend(step string) bool { return step == contract.Settle.Name || step == contract.Finish.Name }
+// beforeSend reports whether a step is of use only if the message can still go out. The steps before store the message, however late;
+// those after charge and close it.
+func beforeSend(step string) bool {
+	return step == contract.Reserve.Name || step == contract.Generate.Name || step == contract.Send.Name || step == contract.LookUp.Name
+}
 
 // advice says what a person can do about a step that failed.
 func advice(step string, kind domain.Kind) string {

@@ -171,16 +171,13 @@ func TestRetryAfterTheDeadline(t *testing.T) {
 	}
 }
 
-// The same where the owner was not known in time: the steps that follow have time again.
-func TestUnroutableRetriedAfterTheDeadline(t *testing.T) {
+// The same where the owner was not known in time: with anyway the steps that follow have time again.
+func TestUnroutableSentAnyway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	nobody := domain.Errorf(domain.KindNotFound, "no owner has this address")
 	r.resolveAccount.fails(nobody, nobody)
-	r.after(30*time.Minute, func() {
-		r.wantRefused(r.update(contract.RetryCommand, contract.Command{}), "has passed")
-		r.wantTaken(r.update(contract.RetryCommand, contract.Command{Anyway: true}))
-	})
+	r.after(30*time.Minute, func() { r.wantTaken(r.update(contract.RetryCommand, contract.Command{Anyway: true})) })
 	r.after(31*time.Minute, func() { r.wantTaken(r.update(contract.RetryCommand, contract.Command{})) }) // within the time it was given
 	r.deliver(40*time.Minute, 1, 1, domain.StatusDelivered)
 	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
@@ -189,6 +186,36 @@ func TestUnroutableRetriedAfterTheDeadline(t *testing.T) {
 	}
 	if got, want := one(t, &r.recordInbound).Deadline, start.Add(31*time.Minute+timing().ReplyDeadline); !got.Equal(want) {
 		t.Errorf("the stored deadline is %s, want %s", got, want)
+	}
+}
+
+// Without anyway a message whose owner is found too late is stored, and not answered.
+func TestUnroutableStoredLate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address"))
+	r.finish.returns(contract.Finished{Outcome: domain.OutcomeExpired})
+	r.after(30*time.Minute, func() { r.wantTaken(r.update(contract.RetryCommand, contract.Command{})) })
+	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeExpired})
+	one(t, &r.recordInbound)
+	r.wantFinish(domain.OutcomeExpired, "has passed")
+}
+
+// A signal that cannot be read is dropped; the flow still hears of everything else.
+func TestAGarbledSignalIsDropped(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.generate.fails(configuration("no key"))
+	r.after(time.Minute, func() {
+		r.env.SignalWorkflow(contract.RetryCommand, "yes")
+		r.env.SignalWorkflow(contract.DeliverySignal, "yes")
+	})
+	r.after(2*time.Minute, func() { r.wantTaken(r.update(contract.RetryCommand, contract.Command{})) })
+	r.after(3*time.Minute, func() { r.env.SignalWorkflow(contract.DeliverySignal, []int{1}) })
+	r.deliver(4*time.Minute, 1, 1, domain.StatusDelivered)
+	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
+	if calls := len(r.generate.inputs); calls != 2 {
+		t.Errorf("the model was asked %d times, want 2", calls)
 	}
 }
 

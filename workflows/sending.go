@@ -132,7 +132,7 @@ func (f *flow) awaitNews(ctx workflow.Context, step string, wait time.Duration, 
 	defer stopTimer()
 	workflow.NewSelector(ctx).
 		AddReceive(workflow.GetSignalChannel(ctx, contract.DeliverySignal), func(channel workflow.ReceiveChannel, _ bool) {
-			news = f.hear(ctx, channel)
+			news = f.hear(channel)
 		}).
 		// Before the timer, which is ready too when the flow is cancelled.
 		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
@@ -143,10 +143,11 @@ func (f *flow) awaitNews(ctx workflow.Context, step string, wait time.Duration, 
 	return news, err
 }
 
-// hear takes a callback's news, and moves the part that they are about.
-func (f *flow) hear(ctx workflow.Context, channel workflow.ReceiveChannel) *contract.Delivery {
+// hear takes a callback's news, and moves the part that they are about. News that cannot be read tell of no part; Receive would wait for
+// some that can.
+func (f *flow) hear(channel workflow.ReceiveChannel) *contract.Delivery {
 	var news contract.Delivery
-	channel.Receive(ctx, &news)
+	channel.ReceiveAsync(&news)
 	for _, p := range f.sent {
 		if p.part == news.Part && p.attempt == news.Attempt {
 			p.advance(news.Status)

@@ -136,7 +136,7 @@ func TestQueuesAndTimeouts(t *testing.T) {
 		"messaging.Send":            {contract.RoleMessaging, 45 * time.Second, 10 * time.Second, rest - time.Minute + time.Minute},
 		"messaging.LookUp":          {contract.RoleMessaging, 20 * time.Second, 0, 2 * time.Minute},
 		"billing.Settle":            {contract.RoleBilling, 10 * time.Second, 0, 0},
-		"messaging.FetchStatus":     {contract.RoleMessaging, 20 * time.Second, 0, 10 * time.Minute},
+		"messaging.FetchStatus":     {contract.RoleMessaging, 20 * time.Second, 0, 30 * time.Second},
 		"persistence.Park":          {contract.RolePersistence, 10 * time.Second, 0, 0},
 		"persistence.Finish":        {contract.RolePersistence, 10 * time.Second, 0, 0},
 	} {

@@ -8,9 +8,8 @@ import (
 	"parley/internal/domain"
 )
 
-// recordTimeout bounds the transaction that stores an answer. It does not end with the activity: what a POST came to must
-// be known even if nobody waits for the result any more.
-const recordTimeout = 8 * time.Second
+// storeEvery is the wait between two tries to store an answer.
+const storeEvery = 250 * time.Millisecond
 
 // Send sends one part of a message. Key: the attempt, of which it makes one POST at most.
 //
@@ -72,16 +71,38 @@ func notPosted(err error) Answer {
 
 // record stores the answer and returns what the row then says: a callback may have come first.
 func (a *Activities) record(ctx context.Context, in contract.SendInput, answer Answer) (contract.SendResult, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	attempt, err := a.store.Resolve(ctx, domain.Resolution{
+	attempt, err := a.keep(ctx, domain.Resolution{
 		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, State: answer.State, Sid: answer.Sid, Status: answer.Status, Segments: answer.Segments,
 		ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error,
 	})
 	if err != nil {
-		return contract.SendResult{}, err // the retry finds the attempt begun
+		// Whatever the trouble is, the retry finds the attempt begun, and its fate unknown: no other kind may come out of here.
+		return contract.SendResult{}, &domain.Error{Kind: domain.KindUnavailable, Message: "Twilio's answer could not be stored: " + err.Error(), Err: err}
 	}
 	return result(attempt, answer.RetryAfter)
+}
+
+// keep stores an answer, and tries again for as long as the step may last: a lost answer makes an unknown of what is known. It does
+// not end with a cancelled activity.
+func (a *Activities) keep(ctx context.Context, resolution domain.Resolution) (domain.Attempt, error) {
+	deadline, bounded := ctx.Deadline()
+	ctx = context.WithoutCancel(ctx)
+	if bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	for {
+		attempt, err := a.store.Resolve(ctx, resolution)
+		if err == nil || ctx.Err() != nil || !bounded {
+			return attempt, err
+		}
+		select {
+		case <-ctx.Done():
+			return attempt, err
+		case <-time.After(storeEvery):
+		}
+	}
 }
 
 // result turns an attempt's row into what the flow is told.

@@ -197,7 +197,9 @@ func (r rig) send(ctx context.Context) (contract.SendResult, error) {
 func TestSendAccepted(t *testing.T) {
 	t.Parallel()
 	r := newRig()
-	result, err := r.send(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // as every activity's
+	defer cancel()
+	result, err := r.send(ctx)
 	if want := (contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusQueued}); err != nil || result != want {
 		t.Errorf("got %+v, %v, want %+v", result, err, want)
 	}
@@ -464,7 +466,9 @@ func TestSendCancelledBeforeThePost(t *testing.T) {
 func TestSendCancelledDuringThePost(t *testing.T) {
 	t.Parallel()
 	r := newRig()
-	ctx, cancel := context.WithCancel(t.Context())
+	step, end := context.WithTimeout(t.Context(), time.Minute) // as every activity's
+	defer end()
+	ctx, cancel := context.WithCancel(step)
 	r.twilio.onPost = cancel
 	result, err := r.send(ctx)
 	outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusQueued}}.check(t, result, err)

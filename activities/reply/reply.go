@@ -17,7 +17,7 @@ type Provider interface {
 type Store interface {
 	Draft(ctx context.Context, ownerID, messageID string) (domain.Draft, error)
 	Prompt(ctx context.Context, ownerID, messageID string) (domain.Prompt, error)
-	SaveReply(context.Context, domain.NewReply) (domain.Draft, error)
+	SaveReply(context.Context, domain.NewReply) (domain.SavedReply, error)
 }
 
 // Activities are the steps of the reply role.
@@ -29,11 +29,11 @@ type Activities struct {
 // New returns the steps over a store and a provider.
 func New(store Store, provider Provider) *Activities { return &Activities{store, provider} }
 
-// tries is how often a model is asked within one execution: an answer without text is worth one more call, not more.
-const tries = 2
+// maxUnanswered is how often a model may give no text before a person is asked: it is worth one more call, not more.
+const maxUnanswered = 2
 
-// Generate has the model answer a message. Key: the message: a draft that is stored already is returned, and the model is not
-// asked. A model that twice gives no text is KindInvalid: the flow parks.
+// Generate has the model answer a message: one call. Key: the message: a draft that is stored already is returned, and the model
+// is not asked. An answer without text is KindUnavailable, and tried again; the second one is KindInvalid: the flow parks.
 func (a *Activities) Generate(ctx context.Context, in contract.GenerateInput) (contract.Draft, error) {
 	draft, err := a.store.Draft(ctx, in.OwnerID, in.MessageID)
 	if domain.KindOf(err) != domain.KindNotFound || err == nil {
@@ -43,17 +43,19 @@ func (a *Activities) Generate(ctx context.Context, in contract.GenerateInput) (c
 	if err != nil {
 		return contract.Draft{}, err
 	}
-	for range tries {
-		completion, err := a.ask(ctx, in, prompt)
-		if err != nil {
-			return contract.Draft{}, err
-		}
-		draft, err := a.store.SaveReply(ctx, domain.NewReply{OwnerID: in.OwnerID, MessageID: in.MessageID, Completion: completion})
-		if err != nil || completion.Text != "" {
-			return draft, err
-		}
+	completion, err := a.ask(ctx, in, prompt)
+	if err != nil {
+		return contract.Draft{}, err
 	}
-	return contract.Draft{}, domain.Errorf(domain.KindInvalid, "the model gave no text, %d times", tries)
+	saved, err := a.store.SaveReply(ctx, domain.NewReply{OwnerID: in.OwnerID, MessageID: in.MessageID, Completion: completion})
+	switch {
+	case err != nil || completion.Text != "":
+		return saved.Draft, err
+	case saved.Unanswered < maxUnanswered:
+		return contract.Draft{}, domain.Errorf(domain.KindUnavailable, "the model gave no text")
+	default:
+		return contract.Draft{}, domain.Errorf(domain.KindInvalid, "the model gave no text, %d times", saved.Unanswered)
+	}
 }
 
 func (a *Activities) ask(ctx context.Context, in contract.GenerateInput, prompt domain.Prompt) (domain.Completion, error) {

@@ -18,6 +18,8 @@ type fakeStore struct {
 	promptErr error
 	saveErr   error
 	saved     []domain.NewReply
+
+	unanswered int // answers without text, before this test too
 }
 
 var _ reply.Store = (*fakeStore)(nil)
@@ -37,15 +39,19 @@ func (s *fakeStore) Prompt(_ context.Context, ownerID, messageID string) (domain
 	return domain.Prompt{Instructions: ownerID, Turns: []domain.Turn{{Direction: domain.Inbound, Body: messageID}}}, s.promptErr
 }
 
-func (s *fakeStore) SaveReply(_ context.Context, in domain.NewReply) (domain.Draft, error) {
+func (s *fakeStore) SaveReply(_ context.Context, in domain.NewReply) (domain.SavedReply, error) {
 	s.saved = append(s.saved, in)
-	if in.Completion.Text == "" || s.saveErr != nil {
-		return domain.Draft{}, s.saveErr
+	if s.saveErr != nil {
+		return domain.SavedReply{}, s.saveErr
+	}
+	if in.Completion.Text == "" {
+		s.unanswered++
+		return domain.SavedReply{Unanswered: s.unanswered}, nil
 	}
 	if s.draft == nil {
 		s.draft = &domain.Draft{DraftID: "draft-1", Parts: len(domain.Parts(in.Completion.Text))}
 	}
-	return *s.draft, nil
+	return domain.SavedReply{Draft: *s.draft}, nil
 }
 
 // fakeProvider answers its calls one after the other.
@@ -97,9 +103,9 @@ func TestGenerate(t *testing.T) {
 		"stored before":          {store: fakeStore{draft: &stored}, want: stored},
 		"drafts not readable":    {store: fakeStore{draftErr: down}, kind: domain.KindUnavailable},
 		"prompt not readable":    {store: fakeStore{promptErr: down}, kind: domain.KindUnavailable},
-		"empty, then answered":   {answers: answers{says(""), says("hello")}, want: contract.Draft{DraftID: "draft-1", Parts: 1}, saved: 2},
-		"empty twice":            {answers: answers{says(""), says("")}, kind: domain.KindInvalid, saved: 2},
-		"empty, then down":       {answers: answers{says(""), fails(down)}, kind: domain.KindUnavailable, saved: 1},
+		"empty":                  {answers: answers{says("")}, kind: domain.KindUnavailable, saved: 1},
+		"empty for the second":   {store: fakeStore{unanswered: 1}, answers: answers{says("")}, kind: domain.KindInvalid, saved: 1},
+		"empty, then answered":   {store: fakeStore{unanswered: 1}, answers: answers{says("hello")}, want: contract.Draft{DraftID: "draft-1", Parts: 1}, saved: 1},
 		"down":                   {answers: answers{fails(down)}, kind: domain.KindUnavailable},
 		"wrong key":              {answers: answers{fails(domain.Errorf(domain.KindConfiguration, "401"))}, kind: domain.KindConfiguration},
 		"answer not storable":    {store: fakeStore{saveErr: down}, answers: answers{says("hello")}, kind: domain.KindUnavailable, saved: 1},

@@ -170,7 +170,7 @@ type NewFinish struct {
 	MessageID  string  `json:"message_id"`
 	Ending     Outcome `json:"ending"` // how the flow believes it ended; the rows decide
 	Reason     string  `json:"reason,omitempty"`
-	GiveUp     bool    `json:"give_up,omitempty"` // an attempt still begun was looked for in vain: it is declared unknown
+	GiveUp     bool    `json:"give_up,omitempty"` // an attempt that is not resolved was looked for in vain: it is declared unknown
 }
 
 // Finished is how a message's flow ended, by the rows.
@@ -178,7 +178,7 @@ type Finished struct {
 	Outcome   Outcome `json:"outcome"`
 	Status    Status  `json:"status,omitempty"`
 	ErrorCode int     `json:"error_code,omitempty"`
-	// Unresolved is an attempt that is still begun: nothing is finished yet, it has to be looked for first.
+	// Unresolved is an attempt that is not resolved: nothing is finished yet, it has to be looked for first.
 	Unresolved *AttemptKey `json:"unresolved,omitempty"`
 }
 
@@ -190,6 +190,7 @@ type Turn struct {
 
 // Prompt is what a model answers: the role it was given, what was said before, and the message itself as the last turn.
 type Prompt struct {
+	Language     Language
 	Instructions string
 	Turns        []Turn
 }
@@ -202,6 +203,12 @@ type Completion struct {
 	InputTokens  int
 	OutputTokens int
 	Latency      time.Duration
+}
+
+// SavedReply is what a model's answer came to.
+type SavedReply struct {
+	Draft      Draft // zero where the answer had no text
+	Unanswered int   // how often a model was asked for this message and gave no text
 }
 
 // NewReply is a model's answer to a message, to be stored with its cost. Key: MessageID.

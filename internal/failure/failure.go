@@ -1,7 +1,7 @@
 // Package failure is the one bridge from Parley's error kinds to Temporal's failures.
 //
-// Activities return domain errors; the worker's interceptor passes each through ToTemporal, once, at the edge. Workflows
-// read the kind back with KindOf. Nothing else makes or takes apart an application error.
+// Activities return domain errors; the worker's interceptor passes each through ToTemporal, once, at the edge: nothing else makes an
+// application error. Workflows, which may not import this, read the kind back from its type.
 package failure
 
 import (
@@ -16,9 +16,9 @@ import (
 
 // ToTemporal turns a domain error into the application error that Temporal retries, or does not: its type is the kind,
 // its wait the one the other side asked for. Errors that Temporal understands itself (cancelled, already an application
-// error) pass unchanged. The cause stays behind: its text is somebody else's, and a history is kept for weeks in clear.
+// error) pass. The cause stays behind: its text is somebody else's, and a history is kept for weeks in clear.
 func ToTemporal(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || temporal.IsCanceledError(err) {
+	if err == nil || temporal.IsCanceledError(err) {
 		return err
 	}
 	if translated, ok := errors.AsType[*temporal.ApplicationError](err); ok {
@@ -48,5 +48,8 @@ type activityTranslator struct {
 
 func (t *activityTranslator) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	result, err := t.Next.ExecuteActivity(ctx, in)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) { // the flow was cancelled, and the step stopped for it
+		return result, context.Canceled
+	}
 	return result, ToTemporal(err)
 }

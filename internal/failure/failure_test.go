@@ -68,8 +68,6 @@ func TestToTemporalLeavesAlone(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
 		"no error":                    nil,
-		"a cancelled step":            context.Canceled,
-		"a cancelled step, wrapped":   fmt.Errorf("wait: %w", context.Canceled),
 		"Temporal's cancellation":     temporal.NewCanceledError(),
 		"an error already translated": temporal.NewNonRetryableApplicationError("x", "denied", nil),
 	} {

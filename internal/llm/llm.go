@@ -23,7 +23,7 @@ func (Scripted) Complete(_ context.Context, prompt domain.Prompt) (domain.Comple
 		said = prompt.Turns[n-1].Body
 	}
 	return domain.Completion{
-		Text:     fmt.Sprintf("You wrote: %q. This is Parley's scripted answer; a model takes over once one is configured.", said),
+		Text:     fmt.Sprintf(domain.TextScripted.In(prompt.Language), said),
 		Provider: "scripted", Model: "scripted",
 		InputTokens: len(strings.Fields(said)), OutputTokens: 0, Latency: time.Since(started),
 	}, nil

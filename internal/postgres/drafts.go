@@ -34,6 +34,11 @@ func (m *Messages) Prompt(ctx context.Context, ownerID, messageID string) (promp
 			SELECT earlier.direction, earlier.body
 			FROM messages m JOIN messages earlier USING (pair_id)
 			WHERE m.message_id = $1 AND m.owner_id = $2 AND earlier.seq <= m.seq AND earlier.body <> ''
+				AND (earlier.direction = 'inbound' OR EXISTS ( -- what did not go out was not said
+					SELECT FROM send_attempts a
+					WHERE a.message_id = coalesce(earlier.in_reply_to, earlier.message_id) AND a.part = earlier.part AND a.state = 'accepted'))
+				AND NOT EXISTS ( -- a further part of a message of ours, whose own row has the whole
+					SELECT FROM messages whole WHERE whole.message_id = earlier.in_reply_to AND whole.direction = 'outbound')
 			ORDER BY earlier.seq DESC LIMIT $3`, messageID, ownerID, promptTurns+1)
 		if err != nil {
 			return err
@@ -42,34 +47,35 @@ func (m *Messages) Prompt(ctx context.Context, ownerID, messageID string) (promp
 			return pgx.ErrNoRows
 		}
 		slices.Reverse(turns)
-		prompt = domain.Prompt{Instructions: settings.Instructions, Turns: turns}
+		prompt = domain.Prompt{Language: settings.Language, Instructions: settings.Instructions, Turns: turns}
 		return nil
 	})
 	return prompt, err
 }
 
 // SaveReply stores a model's answer with what it cost. Key: the message: where a draft is stored already, that one is
-// returned and the new text is dropped; what it cost is kept all the same. An answer without text leaves only its cost.
-func (m *Messages) SaveReply(ctx context.Context, reply domain.NewReply) (draft domain.Draft, err error) {
+// returned and the new text is dropped; what it cost is kept all the same. An answer without text leaves only its cost, and is counted.
+func (m *Messages) SaveReply(ctx context.Context, reply domain.NewReply) (saved domain.SavedReply, err error) {
 	id, err := newID()
 	if err != nil {
-		return draft, err
+		return saved, err
 	}
 	err = inTx(ctx, m.pool, "reply", func(ctx context.Context, tx pgx.Tx) error {
 		c := reply.Completion
 		if err := affected(tx.Exec(ctx, `
-			INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms)
-			SELECT $1, owner_id, message_id, $4, $5, $6, $7, $8 FROM messages WHERE message_id = $2 AND owner_id = $3`,
-			id, reply.MessageID, reply.OwnerID, text(c.Provider), text(c.Model), c.InputTokens, c.OutputTokens, c.Latency.Milliseconds())); err != nil {
+			INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms, answered)
+			SELECT $1, owner_id, message_id, $4, $5, $6, $7, $8, $9 FROM messages WHERE message_id = $2 AND owner_id = $3`,
+			id, reply.MessageID, reply.OwnerID, text(c.Provider), text(c.Model), c.InputTokens, c.OutputTokens, c.Latency.Milliseconds(), c.Text != "")); err != nil {
 			return err
 		}
-		if c.Text == "" {
-			return nil
+		if c.Text != "" {
+			saved.Draft, err = saveDraft(ctx, tx, reply.OwnerID, reply.MessageID, c.Text)
+			return err
 		}
-		draft, err = saveDraft(ctx, tx, reply.OwnerID, reply.MessageID, c.Text)
-		return err
+		return tx.QueryRow(ctx, `
+			SELECT count(*) FROM ai_runs WHERE message_id = $1 AND owner_id = $2 AND NOT answered`, reply.MessageID, reply.OwnerID).Scan(&saved.Unanswered)
 	})
-	return draft, err
+	return saved, err
 }
 
 // saveDraft stores the reply to a message, once, and returns the one that is stored.

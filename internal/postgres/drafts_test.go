@@ -17,23 +17,24 @@ func TestSaveReplyKeepsTheFirstDraftAndEveryCost(t *testing.T) {
 	_, err := s.messages.Draft(t.Context(), acme, f.messageID)
 	wantKind(t, err, domain.KindNotFound)
 
-	save := func(text string) domain.Draft {
-		draft, err := s.messages.SaveReply(t.Context(), domain.NewReply{OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{
+	save := func(text string) domain.SavedReply {
+		saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{
 			Text: text, Provider: "openai", Model: "small", InputTokens: 120, OutputTokens: 30, Latency: 1500 * time.Millisecond,
 		}})
 		must(t, err)
-		return draft
+		return saved
 	}
-	equal(t, "draft of an answer without text", save(""), domain.Draft{})
-	first := save(twoParts())
+	equal(t, "an answer without text", save(""), domain.SavedReply{Unanswered: 1})
+	equal(t, "another", save(""), domain.SavedReply{Unanswered: 2})
+	first := save(twoParts()).Draft
 	equal(t, "parts", first.Parts, 2)
-	equal(t, "second draft", save("Another answer"), first)
+	equal(t, "second draft", save("Another answer").Draft, first)
 	stored, err := s.messages.Draft(t.Context(), acme, f.messageID)
 	must(t, err)
 	equal(t, "stored", stored, first)
 
 	runs := f.trace(t).AIRuns
-	equal(t, "runs", len(runs), 3)
+	equal(t, "runs", len(runs), 4)
 	want := domain.TracedAIRun{Provider: "openai", Model: "small", InputTokens: 120, OutputTokens: 30, LatencyMS: 1500, CreatedAt: runs[0].CreatedAt}
 	equal(t, "run", runs[0], want)
 
@@ -46,7 +47,7 @@ func TestManyRepliesSavedAtOnceAreOneDraft(t *testing.T) {
 	s := newStore(t)
 	f := s.inbound(t, "Hello", "")
 	type result struct {
-		draft domain.Draft
+		draft domain.SavedReply
 		err   error
 	}
 	results := together(10, func(i int) result {

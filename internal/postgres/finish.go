@@ -91,11 +91,12 @@ func endOf(ctx context.Context, tx pgx.Tx, messageID string) (rows endRows, err 
 		SELECT m.direction, m.reply_state, coalesce(m.outcome, ''),
 			coalesce((SELECT bool_or(state = 'accepted' AND part = 1) FROM send_attempts a WHERE a.message_id = m.message_id), false),
 			coalesce((SELECT bool_or(state = 'unknown') FROM send_attempts a WHERE a.message_id = m.message_id), false),
-			coalesce(last.status, ''), coalesce(last.error_code, 0)
-		FROM messages m LEFT JOIN LATERAL (
-			SELECT a.status, a.error_code FROM send_attempts a WHERE a.message_id = m.message_id
-			ORDER BY a.part DESC, a.attempt DESC LIMIT 1
-		) last ON true
+			coalesce(worst.status, ''), coalesce(worst.error_code, 0)
+		FROM messages m LEFT JOIN LATERAL ( -- of the parts: a message is as good as its worst one
+			SELECT part.status, part.error_code FROM messages part
+			WHERE (part.message_id = m.message_id AND part.direction = 'outbound') OR part.in_reply_to = m.message_id
+			ORDER BY part.status IN ('failed', 'canceled', 'undelivered') DESC, part.status_rank LIMIT 1
+		) worst ON true
 		WHERE m.message_id = $1`, messageID).Scan(
 		&rows.direction, &rows.replyState, &rows.outcome, &rows.accepted, &rows.unknown, &rows.status, &rows.errorCode)
 	return rows, err

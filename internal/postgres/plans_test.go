@@ -33,8 +33,8 @@ const generated = `
 		FROM generate_series(0, 49999) i;
 	INSERT INTO drafts (draft_id, owner_id, message_id, answers, body)
 		SELECT 'd' || i, 'acme', 'm' || i * 2, ARRAY['m' || i * 2], 'Hello' FROM generate_series(0, 24999) i;
-	INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms)
-		SELECT 'r' || i, 'acme', 'm' || i * 2, 'scripted', 'echo', 1, 1, 1 FROM generate_series(0, 24999) i;
+	INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms, answered)
+		SELECT 'r' || i, 'acme', 'm' || i * 2, 'scripted', 'echo', 1, 1, 1, true FROM generate_series(0, 24999) i;
 	INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, twilio_sid, post_before, answer_before, last_part)
 		SELECT 'm' || i * 2, 1, 1, 'acme', 'AC00000000000000000000000000000001', 'accepted', 'SMy' || i, now(), now(), true FROM generate_series(0, 24999) i;
 	INSERT INTO message_events (owner_id, account_sid, twilio_sid, message_id, part, attempt, source, status)

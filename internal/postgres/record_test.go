@@ -106,11 +106,11 @@ func TestTextsThatPostgresCannotStore(t *testing.T) {
 	}
 
 	f := flow{s, recorded.MessageID, in.WorkflowID, ""}
-	draft, err := s.messages.SaveReply(t.Context(), domain.NewReply{
+	saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{
 		OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{Text: badUTF8, Provider: badUTF8, Model: badUTF8},
 	})
 	must(t, err)
-	f.draftID = draft.DraftID
+	f.draftID = saved.Draft.DraftID
 	equal(t, "what is sent", f.begin(t, 1, 1).Body, mendedUTF8)
 	f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptRefused, ErrorKind: domain.KindDenied, Error: badUTF8})
 	must(t, s.messages.Park(t.Context(), domain.NewPark{OwnerID: acme, MessageID: f.messageID, Park: "run/1", Step: "x", Reason: badUTF8}))

@@ -133,11 +133,11 @@ func (s *store) inbound(t *testing.T, body, reply string) flow {
 	must(t, err)
 	f := flow{s, recorded.MessageID, in.WorkflowID, recorded.DraftID}
 	if reply != "" {
-		draft, err := s.messages.SaveReply(t.Context(), domain.NewReply{
+		saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{
 			OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{Text: reply, Provider: "scripted", Model: "echo"},
 		})
 		must(t, err)
-		f.draftID = draft.DraftID
+		f.draftID = saved.Draft.DraftID
 	}
 	return f
 }

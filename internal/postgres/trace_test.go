@@ -13,11 +13,11 @@ func TestTraceFindsAMessageByWhateverTheOperatorHas(t *testing.T) {
 	in := received("Hello")
 	recorded, err := s.messages.RecordInbound(t.Context(), in)
 	must(t, err)
-	draft, err := s.messages.SaveReply(t.Context(), domain.NewReply{
+	saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{
 		OwnerID: acme, MessageID: recorded.MessageID, Completion: domain.Completion{Text: twoParts(), Provider: "scripted", Model: "echo"},
 	})
 	must(t, err)
-	f := flow{s, recorded.MessageID, in.WorkflowID, draft.DraftID}
+	f := flow{s, recorded.MessageID, in.WorkflowID, saved.Draft.DraftID}
 	f.reserve(t)
 	f.begin(t, 1, 1)
 	f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptRefused, ErrorCode: 21211, ErrorKind: domain.KindConfiguration, Error: "no such number"})

@@ -107,7 +107,7 @@ func (e *exchange) do(req *http.Request) (*http.Response, error) {
 }
 
 // maxRetryAfter bounds what the other side may ask for: a longer wait is of no use to a message.
-const maxRetryAfter = time.Hour
+const maxRetryAfter = time.Minute
 
 // retryAfter returns how long the other side asked to wait, 0 where it did not say. The header holds seconds or a date.
 func retryAfter(header http.Header) time.Duration {

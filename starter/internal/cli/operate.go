@@ -117,6 +117,9 @@ func (c *commands) command(ctx context.Context, id, name string, word contract.C
 func (c *commands) presentPark(ctx context.Context, flows *flow.Flows, workflowID string) (string, error) {
 	status, err := flows.Status(ctx, workflowID)
 	switch {
+	case err == nil && status.Park != nil && status.Park.Unknown:
+		return "", domain.Errorf(domain.KindConflict,
+			"whether the message of flow %s was sent is unknown: look at it first, then name the park that you saw: --park %s", workflowID, status.Park.Name)
 	case err == nil && status.Park != nil:
 		return status.Park.Name, nil
 	case err == nil:
