@@ -25,7 +25,7 @@ const (
 
 func BenchmarkParley(b *testing.B) {
 	s := testkit.NewStack(b, testkit.Options{})
-	s.Script(map[string]any{"callback_delay_ms": 1})
+	s.Script(testkit.Rule{CallbackDelayMS: 1})
 	empty := startEmpty(b, s.Temporal)
 	b.ResetTimer()
 	for range b.N {

@@ -15,6 +15,7 @@ var (
 	Settle          = Activity[SettleInput, SettleResult]{"billing.Settle", RoleBilling}
 	Generate        = Activity[GenerateInput, Draft]{"reply.Generate", RoleReply}
 	Send            = Activity[SendInput, SendResult]{"messaging.Send", RoleMessaging}
+	LookUp          = Activity[LookUpInput, SendResult]{"messaging.LookUp", RoleMessaging}
 	FetchStatus     = Activity[FetchStatusInput, FetchStatusResult]{"messaging.FetchStatus", RoleMessaging}
 )
 
@@ -87,10 +88,13 @@ type SendState string
 
 // The ends of a send.
 const (
-	SendAccepted SendState = "accepted" // Twilio has it
-	SendRefused  SendState = "refused"  // Twilio refused it, and would again
-	SendExpired  SendState = "expired"  // the deadline passed before the claim
-	SendClosed   SendState = "closed"   // the message was closed meanwhile
+	SendAccepted  SendState = "accepted"  // Twilio has it
+	SendRefused   SendState = "refused"   // Twilio refused it, and would again
+	SendExpired   SendState = "expired"   // the deadline passed before the claim
+	SendClosed    SendState = "closed"    // the message was closed meanwhile
+	SendOvertaken SendState = "overtaken" // another reply went out between two parts: the rest stays unsent
+	SendPending   SendState = "pending"   // of a look-up: nothing found yet
+	SendSettled   SendState = "settled"   // of a look-up: the attempt was not accepted, and its row says why: run the same send again
 )
 
 // SendResult is how a send ended.
@@ -99,6 +103,13 @@ type SendResult struct {
 	Attempt   int       `json:"attempt,omitempty"` // the attempt that was accepted
 	Status    Status    `json:"status,omitempty"`
 	ErrorCode int       `json:"error_code,omitempty"`
+}
+
+// LookUpInput asks what became of an attempt of unknown fate. Running it twice is harmless: a message found is bound once.
+type LookUpInput struct {
+	AttemptKey
+	OwnerID string `json:"owner_id"`
+	Last    bool   `json:"last,omitempty"` // where nothing is found, the attempt is declared unknown: an error of that kind
 }
 
 // FetchStatusInput asks Twilio for the status of an accepted attempt. It reads; running it twice is harmless.

@@ -60,45 +60,55 @@ func TestAWorkerKilledBeforeItsClaimCommitsIsReplaced(t *testing.T) {
 	exactly(t, s, person, 1)
 }
 
-func TestAWorkerKilledAfterItsClaimNeverSendsTwice(t *testing.T) {
-	t.Parallel()
-	for name, hold := range map[string]struct {
-		where string
-		sent  int
-	}{
-		"before Twilio accepted": {"before_accept", 0},
-		"after Twilio accepted":  {"after_accept", 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := testkit.NewStack(t, testkit.Options{PerRole: true})
-			person := s.Customer()
-			s.Script(map[string]any{"to": person, "hold": hold.where, "callbacks": "none"})
-			workflowID := s.WorkflowID(s.Say(person, "hello"))
-			testkit.EventuallyTrue(t, soon, "the POST is under way", func() bool { return s.Creates(person) == 1 })
-			s.Worker(contract.RoleMessaging).Kill9()
-			s.Script(map[string]any{"to": person})
-			s.Worker(contract.RoleMessaging).Restart()
+// killedInThePOST kills the messaging worker while the simulator holds the POST of an answer, and starts another.
+func killedInThePOST(t *testing.T, s *testkit.Stack, accepted bool) (person, workflowID string) {
+	t.Helper()
+	person = s.Customer()
+	s.Script(testkit.Rule{To: person, Answer: "hold", Accepted: accepted, Callbacks: "none"})
+	workflowID = s.WorkflowID(s.Say(person, "hello"))
+	testkit.EventuallyTrue(t, soon, "the POST is under way", func() bool { return s.Creates(person) == 1 })
+	s.Worker(contract.RoleMessaging).Kill9()
+	s.Script(testkit.Rule{To: person})
+	s.Worker(contract.RoleMessaging).Restart()
+	return person, workflowID
+}
 
-			park := awaitParked(t, s, workflowID, contract.Send.Name)
-			if !park.Unknown || !strings.Contains(park.Reason, "unknown") {
-				t.Errorf("parked as %+v", park)
-			}
-			if refused := s.TryStarter("retry", workflowID, "--park", park.Name); refused.ExitCode != 4 {
-				t.Errorf("the retry of an unknown send: exit code %d", refused.ExitCode)
-			}
-			if creates := s.Creates(person); creates != 1 {
-				t.Errorf("%d POSTs, want 1", creates)
-			}
-			if refused := s.TryStarter("abandon", workflowID); refused.ExitCode != 4 {
-				t.Errorf("abandon of an unknown send without the park's name: exit code %d", refused.ExitCode)
-			}
-			s.Starter("abandon", workflowID, "--park", park.Name)
-			awaitOutcome(t, s, workflowID, "unknown")
-			exactly(t, s, person, hold.sent)
-			nothingStaysReserved(t, s)
-		})
+func TestAWorkerKilledAfterTwilioAcceptedFindsTheMessage(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
+	person, workflowID := killedInThePOST(t, s, true)
+	awaitOutcome(t, s, workflowID, "replied")
+	if creates := s.Creates(person); creates != 1 {
+		t.Errorf("%d POSTs, want 1", creates)
 	}
+	exactly(t, s, person, 1)
+	nothingStaysReserved(t, s)
+}
+
+func TestAWorkerKilledBeforeTwilioAcceptedParksAndSendsAgainOnlyWhenTold(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
+	person, workflowID := killedInThePOST(t, s, false)
+	park := awaitParked(t, s, workflowID, contract.LookUp.Name)
+	if !park.Unknown || !strings.Contains(park.Reason, "unknown") {
+		t.Errorf("parked as %+v", park)
+	}
+	if refused := s.TryStarter("retry", workflowID); refused.ExitCode != 4 {
+		t.Errorf("the retry of an unknown send without the park's name: exit code %d", refused.ExitCode)
+	}
+	if refused := s.TryStarter("retry", workflowID, "--park", park.Name+"0"); refused.ExitCode != 4 {
+		t.Errorf("the retry of another park: exit code %d", refused.ExitCode)
+	}
+	if creates := s.Creates(person); creates != 1 {
+		t.Errorf("%d POSTs, want 1", creates)
+	}
+	s.Starter("retry", workflowID, "--park", park.Name)
+	awaitOutcome(t, s, workflowID, "replied")
+	if creates := s.Creates(person); creates != 2 {
+		t.Errorf("%d POSTs, want 2", creates)
+	}
+	exactly(t, s, person, 1)
+	nothingStaysReserved(t, s)
 }
 
 func TestKillingAnyWorkerLosesNothing(t *testing.T) {

@@ -52,6 +52,12 @@ CREATE TABLE pairs (
     our_address   text NOT NULL,
     their_address text NOT NULL,
     next_seq      bigint NOT NULL DEFAULT 1,
+    -- The lock: the attempt that has the pair, or had it last. One unresolved attempt a pair; between parts it stays with the reply.
+    -- locked_until is infinity while it is held, and the end of what may still be under way where it was given up before.
+    locked_until  timestamptz NOT NULL DEFAULT '-infinity',
+    lock_message  text,
+    lock_part     integer,
+    lock_attempt  integer,
     created_at    timestamptz NOT NULL DEFAULT now(),
     UNIQUE (owner_id, channel, our_address, their_address)
 );
@@ -125,8 +131,10 @@ CREATE TABLE send_attempts (
     error_message text NOT NULL DEFAULT '',
     segments      integer NOT NULL DEFAULT 0,
     begun_at      timestamptz NOT NULL DEFAULT now(),
-    post_before   timestamptz NOT NULL,
-    resolved_at   timestamptz,
+    post_before   timestamptz NOT NULL, -- nothing is posted later
+    answer_before timestamptz NOT NULL, -- nothing of it can be under way later: post_before and the HTTP time-out
+    last_part     boolean NOT NULL,     -- no part follows it
+    resolved_at   timestamptz,          -- null while it is begun, and while one of unknown fate is still looked for
     PRIMARY KEY (message_id, part, attempt),
     UNIQUE (twilio_sid, account_sid)
 );

@@ -106,12 +106,12 @@ func TestColumns(t *testing.T) {
 	db := open(t, testkit.Postgres(t))
 	for table, columns := range map[string]string{
 		"contacts": "owner_id channel address",
-		"pairs":    "owner_id channel our_address their_address next_seq",
+		"pairs":    "owner_id channel our_address their_address next_seq locked_until lock_message lock_part lock_attempt",
 		"messages": "message_id owner_id contact_id workflow_id direction account_sid twilio_sid from_address to_address body media seq in_reply_to " +
 			"part reply_state status status_rank error_code segments idempotency_key created_at received_at",
 		"drafts":         "message_id answers body",
 		"message_events": "owner_id account_sid twilio_sid status",
-		"send_attempts":  "message_id part attempt twilio_sid status status_rank error_code post_before",
+		"send_attempts":  "message_id part attempt twilio_sid status status_rank error_code post_before answer_before last_part",
 		"ledger":         "owner_id workflow_id kind meter quantity",
 		"ai_runs":        "provider model input_tokens output_tokens latency_ms",
 		"senders":        "account_sid channel address owner_id",

@@ -34,7 +34,7 @@ func main() {
 // which takes no time: whatever waits on purpose ends with the context.
 const (
 	headerTimeout = 5 * time.Second
-	stopTimeout   = 5 * time.Second
+	stopTimeout   = 2 * time.Second
 )
 
 // run serves until ctx ends. It returns KindConfiguration for wrong settings.
@@ -71,7 +71,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, simu
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := server.Shutdown(bounded); err != nil {
-		return fmt.Errorf("stop: %w", err)
+		_ = server.Close() // a connection that a caller opened and never used counts as busy for 5 s
 	}
 	simulator.Wait()
 	return nil

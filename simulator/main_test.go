@@ -55,7 +55,7 @@ func TestRunServesUntilItIsStopped(t *testing.T) {
 	}
 
 	// A connection that is held on purpose does not hold up the stop.
-	if status, body := call(t, http.MethodPut, base+"/simulate/script", `{"hold": "before_accept"}`); status != http.StatusNoContent {
+	if status, body := call(t, http.MethodPut, base+"/simulate/script", `{"answer": "hold"}`); status != http.StatusNoContent {
 		t.Fatalf("%d %s", status, body)
 	}
 	held := make(chan error, 1)

@@ -32,6 +32,20 @@ func (g gateway) Create(ctx context.Context, credentials domain.Credentials, pos
 	}
 }
 
+// Search returns the messages of Twilio's list that an attempt may have made.
+func (g gateway) Search(ctx context.Context, credentials domain.Credentials, sought domain.Sought) ([]messaging.Candidate, error) {
+	sent := twilio.Sent{From: sought.From, To: sought.To, Body: sought.Body, Begun: sought.BegunAt, Until: sought.Until}
+	list, err := g.client.List(ctx, credentials, sent.Search())
+	if err != nil {
+		return nil, err
+	}
+	var candidates []messaging.Candidate
+	for _, message := range twilio.Match(sent, list) {
+		candidates = append(candidates, messaging.Candidate{Sid: message.Sid, Status: message.Status, Segments: message.Segments})
+	}
+	return candidates, nil
+}
+
 // Fetch reads a message's status.
 func (g gateway) Fetch(ctx context.Context, credentials domain.Credentials, sid string) (messaging.Delivery, error) {
 	message, err := g.client.Fetch(ctx, credentials, sid)

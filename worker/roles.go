@@ -72,6 +72,7 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		contract.Generate.Register(w, p.reply.Generate)
 	case contract.RoleMessaging:
 		contract.Send.Register(w, p.messaging.Send)
+		contract.LookUp.Register(w, p.messaging.LookUp)
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
 	default:
 		return domain.Errorf(domain.KindInternal, "no such role: %q", role)

@@ -9,13 +9,6 @@ import (
 	"parley/internal/domain"
 )
 
-// fetchTimes notes when each question for the status was asked, since the start.
-func fetchTimes(r *rig) *[]time.Duration {
-	var times []time.Duration
-	r.fetchStatus.interrupts(func() { times = append(times, r.env.Now().Sub(start)) })
-	return &times
-}
-
 // A callback may overtake the answer to the POST: its signal waits in the flow.
 func TestDeliverySignalBeforeSendReturns(t *testing.T) {
 	t.Parallel()
@@ -73,11 +66,11 @@ func TestDeliveryByFetching(t *testing.T) {
 	r.fetchStatus.answers = func(n int, _ contract.FetchStatusInput) (contract.FetchStatusResult, error) {
 		return contract.FetchStatusResult{Status: []contract.Status{domain.StatusQueued, domain.StatusSending, domain.StatusDelivered}[n-1]}, nil
 	}
-	times := fetchTimes(r)
+	asked := times(r, &r.fetchStatus)
 	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
 	r.wantCalls(append(answered, "messaging.FetchStatus", "messaging.FetchStatus", "messaging.FetchStatus", "persistence.Finish")...)
-	if want := []time.Duration{2 * time.Minute, 6 * time.Minute, 14 * time.Minute}; !slices.Equal(*times, want) {
-		t.Errorf("asked at %v, want %v", *times, want)
+	if want := []time.Duration{2 * time.Minute, 6 * time.Minute, 14 * time.Minute}; !slices.Equal(*asked, want) {
+		t.Errorf("asked at %v, want %v", *asked, want)
 	}
 	want := contract.FetchStatusInput{AttemptKey: contract.AttemptKey{MessageID: messageID, Part: 1, Attempt: 1}, OwnerID: ownerID}
 	if r.fetchStatus.inputs[0] != want {
@@ -103,11 +96,11 @@ func TestDeliveryClosesAfterSent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.fetchStatus.returns(contract.FetchStatusResult{Status: domain.StatusSent})
-	times := fetchTimes(r)
+	asked := times(r, &r.fetchStatus)
 	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
 	// Known as sent at 2 m, so it closes at 17 m, with a last question then.
-	if want := []time.Duration{2 * time.Minute, 6 * time.Minute, 14 * time.Minute, 17 * time.Minute}; !slices.Equal(*times, want) {
-		t.Errorf("asked at %v, want %v", *times, want)
+	if want := []time.Duration{2 * time.Minute, 6 * time.Minute, 14 * time.Minute, 17 * time.Minute}; !slices.Equal(*asked, want) {
+		t.Errorf("asked at %v, want %v", *asked, want)
 	}
 	if took := r.env.Now().Sub(start); took != 2*time.Minute+timing().DeliveryGrace {
 		t.Errorf("the flow closed after %s", took)
@@ -119,10 +112,9 @@ func TestDeliveryClosesAfterSent(t *testing.T) {
 func TestDeliveryClosesAfterValidity(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	settings := timing()
-	settings.ValidityPeriod = 4 * time.Hour
-	r.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: settings})
-	times := fetchTimes(r)
+	validity := 4 * time.Hour
+	r.settings(func(t *contract.Timing) { t.ValidityPeriod = validity })
+	asked := times(r, &r.fetchStatus)
 	var delivery contract.StepStatus
 	r.finish.interrupts(func() { delivery = stepNamed(r.status(), "delivery") })
 
@@ -134,10 +126,10 @@ func TestDeliveryClosesAfterValidity(t *testing.T) {
 		}
 		return want
 	}
-	if want := minutes(2, 6, 14, 30, 62, 122, 182, 242, 255); !slices.Equal(*times, want) {
-		t.Errorf("asked at %v, want %v", *times, want)
+	if want := minutes(2, 6, 14, 30, 62, 122, 182, 242, 255); !slices.Equal(*asked, want) {
+		t.Errorf("asked at %v, want %v", *asked, want)
 	}
-	if took := r.env.Now().Sub(start); took != settings.ValidityPeriod+settings.DeliveryGrace {
+	if took := r.env.Now().Sub(start); took != validity+timing().DeliveryGrace {
 		t.Errorf("the flow closed after %s", took)
 	}
 	if delivery.State != contract.StepEnded {

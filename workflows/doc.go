@@ -10,6 +10,8 @@
 // What can go wrong, and what then happens:
 //   - A step fails in a way that may pass: Temporal retries it until the flow's deadline; then the flow ends expired.
 //   - A step fails in a way that no retry mends: the flow parks and waits for the update or signal retry or abandon.
+//   - Nobody knows whether a message was sent: it is looked for at Twilio, then the flow parks; it is never sent again by itself
+//     (unknown.go).
 //   - The flow is cancelled: it ends at once, on a context of its own.
 //   - A worker dies: another goes on where it was.
 //

@@ -17,11 +17,13 @@ type flow struct {
 	status   contract.StatusResult
 	timing   contract.Timing
 	stored   contract.Recorded
-	within   time.Duration    // how long after its start a message may be claimed: the default until the owner's setting is known
-	deadline time.Time        // nothing is claimed after it
-	anyway   bool             // an operator said that the deadline does not count
-	parks    int              // how often the flow has parked; names the next park
-	commands workflow.Channel // what the present park is told
+	within   time.Duration        // how long after its start a message may be claimed: the default until the owner's setting is known
+	deadline time.Time            // nothing is claimed after it
+	anyway   bool                 // an operator said that the deadline does not count
+	parks    int                  // how often the flow has parked; names the next park
+	commands workflow.Channel     // what the present park is told
+	sent     []*sentPart          // what Twilio has accepted
+	sought   *contract.AttemptKey // the attempt whose fate is unknown, while the flow looks for it
 }
 
 // ending is a way out that is not the intended one. It travels as an error from the step to the end of the flow.
@@ -91,7 +93,7 @@ func (p *pending[In, Out]) wait(ctx workflow.Context) (Out, error) {
 		if err == nil || isEnding(err) {
 			return out, err
 		}
-		if err := p.flow.park(ctx, p.activity.Name, err); err != nil {
+		if _, err := p.flow.park(ctx, p.activity.Name, err); err != nil {
 			p.flow.mark(ctx, p.activity.Name, contract.StepEnded, reasonOf(err))
 			return out, err
 		}
@@ -253,10 +255,7 @@ func (f *flow) finish(
 	finished := contract.Finished{Outcome: in.Ending}
 	if f.status.MessageID != "" {
 		in.OwnerID, in.MessageID, in.WorkflowID = f.status.OwnerID, f.status.MessageID, workflow.GetInfo(ctx).WorkflowExecution.ID
-		byRows, err := do(ctx, f, contract.Finish, func() (workflow.ActivityOptions, contract.NewFinish) { return closing(), in })
-		if err == nil { // else an operator abandoned it: it ends as it remembers
-			finished = byRows
-		}
+		finished = f.finishByRows(ctx, in)
 	}
 	for workflow.GetSignalChannel(ctx, contract.DeliverySignal).ReceiveAsync(nil) { // the rows have it
 		continue
@@ -271,4 +270,18 @@ func (f *flow) finish(
 	return contract.MessageResult{
 		MessageID: f.status.MessageID, Outcome: finished.Outcome, Status: finished.Status, ErrorCode: finished.ErrorCode,
 	}, nil
+}
+
+// finishByRows closes the message. An attempt that is still begun is looked for first; one that is not found is given up.
+func (f *flow) finishByRows(ctx workflow.Context, in contract.NewFinish) contract.Finished {
+	for {
+		finished, err := do(ctx, f, contract.Finish, func() (workflow.ActivityOptions, contract.NewFinish) { return closing(), in })
+		if err != nil { // an operator abandoned it: it ends as it remembers
+			return contract.Finished{Outcome: in.Ending}
+		}
+		if finished.Unresolved == nil {
+			return finished
+		}
+		in.GiveUp = !f.resolved(ctx, *finished.Unresolved)
+	}
 }

@@ -143,20 +143,35 @@ func TestInboundNotSent(t *testing.T) {
 	}
 }
 
-// A second part that is refused does not undo the first: Finish decides by the rows.
-func TestInboundSecondPartRefused(t *testing.T) {
+// A second part that is not sent does not undo the first: Finish decides by the rows. Nothing follows it.
+func TestInboundSecondPartNotSent(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.generate.returns(contract.Draft{DraftID: draftID, Parts: 2})
-	r.send.answers = func(_ int, in contract.SendInput) (contract.SendResult, error) {
-		if in.Part == 2 {
-			return contract.SendResult{State: contract.SendRefused, ErrorCode: 21610}, nil
-		}
-		return contract.SendResult{State: contract.SendAccepted, Attempt: 1, Status: domain.StatusQueued}, nil
+	for state, test := range map[contract.SendState]struct {
+		ending contract.Outcome
+		words  string
+	}{
+		contract.SendRefused:   {domain.OutcomeFailed, "code 21610"},
+		contract.SendOvertaken: {domain.OutcomeFailed, "another reply went out between two parts: the rest was not sent"},
+		contract.SendExpired:   {domain.OutcomeExpired, "the deadline passed"},
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.generate.returns(contract.Draft{DraftID: draftID, Parts: 3})
+			r.send.answers = func(_ int, in contract.SendInput) (contract.SendResult, error) {
+				if in.Part == 2 {
+					return contract.SendResult{State: state, ErrorCode: 21610}, nil
+				}
+				return contract.SendResult{State: contract.SendAccepted, Attempt: 1, Status: domain.StatusQueued}, nil
+			}
+			r.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusQueued})
+			r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied, Status: domain.StatusQueued})
+			r.wantFinish(test.ending, test.words)
+			if len(r.send.inputs) != 2 {
+				t.Errorf("Send got %+v, want parts 1 and 2 alone", r.send.inputs)
+			}
+		})
 	}
-	r.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusQueued})
-	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied, Status: domain.StatusQueued})
-	r.wantFinish(domain.OutcomeFailed, "code 21610")
 }
 
 // A draft without a part cannot be: the flow ends instead of breaking.

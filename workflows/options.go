@@ -23,6 +23,8 @@ const (
 	heartbeat = 10 * time.Second
 	// A send whose claim was made in time may go on past the deadline: its own 45 s, and a retry.
 	sendGrace = 60 * time.Second
+	// A look-up that could not be made within this time is not one that found nothing.
+	lookUpTotal = 2 * time.Minute
 	// A status that could not be read within this time is asked for again at the next check; meanwhile no signal is read.
 	fetchTotal = 30 * time.Second
 	// Between two questions for a status that does not come by itself.
@@ -71,6 +73,14 @@ func sending(rest time.Duration, summary string) workflow.ActivityOptions {
 		StartToCloseTimeout: sendTimeout, ScheduleToCloseTimeout: max(rest, leastTotal) + sendGrace, HeartbeatTimeout: heartbeat,
 		WaitForCancellation: true, RetryPolicy: retry(10 * time.Second), Summary: summary,
 	}
+}
+
+// lookingUp reads Twilio's list. One that fails for two minutes is given up: the next comes later, and the last one parks. It
+// also waits for a POST that may still be under way, which takes 43 s at most.
+func lookingUp() workflow.ActivityOptions {
+	policy := retry(10 * time.Second)
+	policy.InitialInterval = 2 * time.Second
+	return workflow.ActivityOptions{StartToCloseTimeout: fetchTimeout, ScheduleToCloseTimeout: lookUpTotal, RetryPolicy: policy}
 }
 
 // fetching only reads; the first retry waits a little longer, since nobody waits for it.

@@ -17,39 +17,40 @@ type order struct {
 	command contract.Command
 }
 
-// park waits for a person: it marks the message, says what is wrong and what to do, and returns nil for retry, or an *ending for
-// abandon, for a flow that nobody looked after in time, or for one that was cancelled.
-func (f *flow) park(ctx workflow.Context, step string, cause error) error {
+// park waits for a person: it marks the message, says what is wrong and what to do, and returns the word that has the flow go on (retry,
+// or delivery where a callback tells of the attempt that is sought), or an *ending for abandon, for a flow that nobody looked after
+// in time, or for one that was cancelled.
+func (f *flow) park(ctx workflow.Context, step string, cause error) (word string, err error) {
 	f.parks++
-	now, stage, kind := workflow.Now(ctx), f.status.Stage, kindOf(cause)
+	now, stage := workflow.Now(ctx), f.status.Stage
 	park := contract.Park{
 		Name: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, f.parks),
-		Step: step, Reason: reasonOf(cause), Advice: advice(step, kind),
-		Since: now, Until: now.Add(f.parkTimeout()), Unknown: kind == domain.KindUnknownOutcome,
+		Step: step, Reason: reasonOf(cause), Advice: advice(step, kindOf(cause)),
+		Since: now, Until: now.Add(f.parkTimeout()), Unknown: f.sought != nil,
 	}
 	f.mark(ctx, step, contract.StepParked, park.Reason)
 	f.markMessage(ctx, park)
 	f.commands = workflow.NewBufferedChannel(ctx, 1) // of this park: no command outlives it
 	f.status.Park = &park
 	if err := f.enter(ctx, contract.StageParked); err != nil {
-		return err
+		return "", err
 	}
 	taken, err := f.awaitOrder(ctx)
 	f.status.Park = nil
 	if err := errors.Join(f.enter(ctx, stage), err); err != nil {
-		return err
+		return "", err
 	}
 	switch taken.name {
-	case contract.RetryCommand:
+	case contract.RetryCommand, contract.DeliverySignal:
 		if taken.command.Anyway {
 			f.anyway = true
 			f.extend(ctx)
 		}
-		return nil
+		return taken.name, nil
 	case contract.AbandonCommand:
-		return &ending{domain.OutcomeAbandoned, "abandoned by an operator at " + step + ": " + park.Reason}
+		return "", &ending{domain.OutcomeAbandoned, "abandoned by an operator at " + step + ": " + park.Reason}
 	default:
-		return &ending{domain.OutcomeFailed, "nobody mended " + step + " in time: " + park.Reason}
+		return "", &ending{domain.OutcomeFailed, "nobody mended " + step + " in time: " + park.Reason}
 	}
 }
 
@@ -100,6 +101,13 @@ func (f *flow) awaitOrder(ctx workflow.Context) (taken order, err error) {
 		channel.Receive(ctx, &taken)
 		waiting = false
 	})
+	if f.sought != nil {
+		selector.AddReceive(workflow.GetSignalChannel(ctx, contract.DeliverySignal), func(channel workflow.ReceiveChannel, _ bool) {
+			if f.seeks(f.hear(channel)) {
+				taken, waiting = order{name: contract.DeliverySignal}, false
+			}
+		})
+	}
 	// Before the timer, which is ready too when the flow is cancelled.
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 		err, waiting = &ending{domain.OutcomeCancelled, "cancelled while parked at " + f.status.Park.Step}, false
@@ -137,8 +145,6 @@ func (f *flow) check(ctx workflow.Context, name string, command contract.Command
 		return fmt.Errorf("park %s is over; the flow is parked as %s: look again before you decide", command.Park, park.Name)
 	case park.Unknown && command.Park == "":
 		return fmt.Errorf("whether the message was sent is unknown: say which park you mean (%s)", park.Name)
-	case name == contract.RetryCommand && park.Unknown:
-		return errors.New("whether the message was sent is unknown: it is not sent again; abandon ends the flow")
 	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0 && beforeSend(park.Step):
 		return fmt.Errorf("the deadline %s has passed: retry with anyway to send all the same", f.deadline.UTC().Format(time.RFC3339))
 	default:
@@ -149,14 +155,18 @@ func (f *flow) check(ctx workflow.Context, name string, command contract.Command
 // beforeSend reports whether a step is of use only if the message can still go out. The steps before store the message, however late;
 // those after charge and close it.
 func beforeSend(step string) bool {
-	return step == contract.Reserve.Name || step == contract.Generate.Name || step == contract.Send.Name
+	return step == contract.Reserve.Name || step == contract.Generate.Name || step == contract.Send.Name || step == contract.LookUp.Name
 }
 
 // advice says what a person can do about a step that failed.
 func advice(step string, kind domain.Kind) string {
 	switch {
-	case kind == domain.KindUnknownOutcome:
-		return "The message may have reached the person. Look in Twilio's log; abandon ends the flow and sends nothing more."
+	case step == contract.LookUp.Name && kind == domain.KindUnknownOutcome:
+		return "The message may have reached the person: Parley looked for it at Twilio and did not find it. Look in Twilio's log. " +
+			"retry looks once more and then sends it again; abandon ends the flow and sends nothing more."
+	case step == contract.LookUp.Name:
+		return "The message may have reached the person, and Parley could not look for it at Twilio. Mend the cause, then retry: " +
+			"it is looked for, and sent again only where it is not found."
 	case step == contract.ResolveAccount.Name && kind == domain.KindNotFound:
 		return "Nobody owns the address that was written to. Add it with `starter sender add`, then retry."
 	case step == contract.Generate.Name && kind == domain.KindConfiguration:

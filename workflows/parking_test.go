@@ -111,32 +111,6 @@ func TestEveryStepParksAndIsRetried(t *testing.T) {
 	}
 }
 
-func TestUnknownSend(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.send.fails(unknown())
-	r.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
-	r.after(time.Minute, func() {
-		park := r.status().Park
-		if park == nil || !park.Unknown {
-			t.Errorf("the park is %+v, want it marked as unknown", park)
-			return
-		}
-		r.wantRefused(r.update(contract.RetryCommand, contract.Command{}), "say which park you mean")
-		r.wantRefused(r.update(contract.RetryCommand, contract.Command{Park: park.Name, Anyway: true}), "it is not sent again")
-		r.wantRefused(r.update(contract.AbandonCommand, contract.Command{}), "say which park you mean")
-		r.wantRefused(r.update(contract.AbandonCommand, contract.Command{Park: "run/7"}), "is over")
-		r.env.SignalWorkflow(contract.RetryCommand, contract.Command{Park: park.Name})
-		r.env.SignalWorkflow(contract.AbandonCommand, contract.Command{})
-	})
-	r.after(2*time.Minute, func() {
-		r.wantTaken(r.update(contract.AbandonCommand, contract.Command{Park: r.parkedAs()}))
-	})
-	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown})
-	r.wantFinish(domain.OutcomeAbandoned, "by an operator at messaging.Send: the message may have been sent")
-	one(t, &r.send)
-}
-
 func TestNobodyMendsInTime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

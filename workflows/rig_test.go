@@ -53,6 +53,7 @@ func timing() contract.Timing {
 		ValidityPeriod:   2 * time.Hour,
 		DeliveryCheck:    2 * time.Minute,
 		DeliveryGrace:    15 * time.Minute,
+		LookUps:          domain.LookUps{3 * time.Second, 8 * time.Second, 20 * time.Second, 50 * time.Second, 150 * time.Second},
 	}
 }
 
@@ -116,6 +117,13 @@ func (r *rig) execute(name string, in any) (result contract.MessageResult) {
 		r.t.Fatal(err)
 	}
 	return result
+}
+
+// times notes when each call of a step was made, since the start.
+func times[In, Out any](r *rig, s *step[In, Out]) *[]time.Duration {
+	var noted []time.Duration
+	s.interrupts(func() { noted = append(noted, r.env.Now().Sub(start)) })
+	return &noted
 }
 
 // after has something happen at a time after the flow's start.

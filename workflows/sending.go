@@ -25,13 +25,12 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	if parts < 1 {
 		return &ending{domain.OutcomeFailed, "there is nothing to send"}
 	}
-	var sent []*sentPart
 	for part := 1; part <= parts; part++ {
 		accepted, err := f.send(ctx, draftID, part)
 		if err != nil {
 			return err
 		}
-		sent = append(sent, accepted)
+		f.sent = append(f.sent, accepted)
 	}
 	charged := start(ctx, f, contract.Settle, func() (workflow.ActivityOptions, contract.SettleInput) {
 		return closing(), contract.SettleInput{OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID}
@@ -39,30 +38,48 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	if err := f.enter(ctx, contract.StageDelivering); err != nil {
 		return err
 	}
-	if err := f.awaitDelivery(ctx, sent); err != nil {
+	if err := f.awaitDelivery(ctx); err != nil {
 		return err
 	}
 	_, err := charged.wait(ctx)
 	return err
 }
 
-// send sends one part. An operator's retry after a refusal is a new attempt; one known not to have been sent stays the same attempt.
+// send sends one part. What Twilio refused and an operator mended, and what an operator has sent again, is a new attempt; what is known
+// not to have been sent stays the same one.
 func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, error) {
 	if err := f.late(ctx); err != nil && part == 1 {
 		return nil, err
 	}
-	attempt := 0
-	result, err := do(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
-		attempt++
-		return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
-			AttemptKey: contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt},
-			OwnerID:    f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
-			PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
+	for attempt := 1; ; attempt++ {
+		key, scheduled := contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt}, workflow.Now(ctx)
+		result, err := start(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
+			return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
+				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
+				PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
+			}
+		}).once(ctx)
+		if isUnknown(err) {
+			result, err = f.find(ctx, key, scheduled)
 		}
-	})
-	if err != nil {
-		return nil, err
+		switch {
+		case err == nil && result.State == contract.SendSettled:
+			attempt-- // the same again: its row says what follows
+		case err == nil:
+			return sentOf(part, result)
+		case isEnding(err):
+			return nil, err
+		case isUnknown(err): // an operator has it sent again, although nobody knows
+		default:
+			if _, err := f.park(ctx, contract.Send.Name, err); err != nil {
+				return nil, err
+			}
+		}
 	}
+}
+
+// sentOf tells a part that was accepted from a send that ends the flow.
+func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 	switch result.State {
 	case contract.SendAccepted:
 		return &sentPart{part, result.Attempt, result.Status}, nil
@@ -70,6 +87,8 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 		return nil, &ending{domain.OutcomeFailed, fmt.Sprintf("Twilio refused the message with code %d", result.ErrorCode)}
 	case contract.SendExpired:
 		return nil, &ending{domain.OutcomeExpired, "the deadline passed before the message could be sent"}
+	case contract.SendOvertaken:
+		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts: the rest was not sent"}
 	case contract.SendClosed:
 		return nil, &ending{domain.OutcomeFailed, "the message was closed meanwhile"}
 	default:
@@ -79,17 +98,16 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 
 // awaitDelivery waits for the final status of every part: told by signal, or asked for at growing intervals. It gives up a while after
 // sent, which some carriers never follow by anything, and a while after Twilio itself gives up. What comes later moves only the rows.
-func (f *flow) awaitDelivery(ctx workflow.Context, sent []*sentPart) error {
+func (f *flow) awaitDelivery(ctx workflow.Context) error {
 	f.mark(ctx, deliveryStep, contract.StepRunning, "")
-	signals := workflow.GetSignalChannel(ctx, contract.DeliverySignal)
 	interval, until := f.timing.DeliveryCheck, workflow.Now(ctx).Add(f.timing.ValidityPeriod+f.timing.DeliveryGrace)
 	wasSent := false
 	for {
-		if !wasSent && all(sent, func(p *sentPart) bool { return p.status.Rank() >= domain.StatusSent.Rank() }) {
+		if !wasSent && all(f.sent, func(p *sentPart) bool { return p.status.Rank() >= domain.StatusSent.Rank() }) {
 			wasSent, until = true, workflow.Now(ctx).Add(f.timing.DeliveryGrace)
 		}
-		if all(sent, func(p *sentPart) bool { return p.status.Final() }) {
-			f.mark(ctx, deliveryStep, contract.StepDone, string(sent[len(sent)-1].status))
+		if all(f.sent, func(p *sentPart) bool { return p.status.Final() }) {
+			f.mark(ctx, deliveryStep, contract.StepDone, string(f.sent[len(f.sent)-1].status))
 			return nil
 		}
 		left := until.Sub(workflow.Now(ctx))
@@ -97,47 +115,51 @@ func (f *flow) awaitDelivery(ctx workflow.Context, sent []*sentPart) error {
 			f.mark(ctx, deliveryStep, contract.StepEnded, "no final status in time; a later one still moves the row")
 			return nil
 		}
-		timedOut, err := f.awaitSignal(ctx, signals, sent, min(interval, left))
+		news, err := f.awaitNews(ctx, deliveryStep, min(interval, left), "next status check")
 		if err != nil {
 			return err
 		}
-		if timedOut {
-			f.fetch(ctx, sent)
+		if news == nil {
+			f.fetch(ctx)
 			interval = min(2*interval, longestCheck)
 		}
 	}
 }
 
-// awaitSignal waits for news of a part, or for a time to pass.
-func (f *flow) awaitSignal(ctx workflow.Context, signals workflow.ReceiveChannel, sent []*sentPart, wait time.Duration) (timedOut bool, err error) {
+// awaitNews waits for a callback's news, or for a time to pass: then there are none.
+func (f *flow) awaitNews(ctx workflow.Context, step string, wait time.Duration, why string) (news *contract.Delivery, err error) {
 	timerCtx, stopTimer := workflow.WithCancel(ctx)
 	defer stopTimer()
 	workflow.NewSelector(ctx).
-		AddReceive(signals, func(channel workflow.ReceiveChannel, _ bool) {
-			var news contract.Delivery
-			if !channel.ReceiveAsync(&news) { // it cannot be read; Receive would wait for one that can
-				return
-			}
-			for _, p := range sent {
-				if p.part == news.Part && p.attempt == news.Attempt {
-					p.advance(news.Status)
-				}
-			}
+		AddReceive(workflow.GetSignalChannel(ctx, contract.DeliverySignal), func(channel workflow.ReceiveChannel, _ bool) {
+			news = f.hear(channel)
 		}).
 		// Before the timer, which is ready too when the flow is cancelled.
 		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
-			err = &ending{domain.OutcomeCancelled, "cancelled during " + deliveryStep}
+			err = &ending{domain.OutcomeCancelled, "cancelled during " + step}
 		}).
-		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: "next status check"}),
-			func(workflow.Future) { timedOut = true }).
+		AddFuture(workflow.NewTimerWithOptions(timerCtx, wait, workflow.TimerOptions{Summary: why}), func(workflow.Future) {}).
 		Select(ctx)
-	return timedOut, err
+	return news, err
+}
+
+// hear takes a callback's news, and moves the part that they are about. News that cannot be read tell of no part; Receive would wait for
+// some that can.
+func (f *flow) hear(channel workflow.ReceiveChannel) *contract.Delivery {
+	var news contract.Delivery
+	channel.ReceiveAsync(&news)
+	for _, p := range f.sent {
+		if p.part == news.Part && p.attempt == news.Attempt {
+			p.advance(news.Status)
+		}
+	}
+	return &news
 }
 
 // fetch asks Twilio for the status of each part that has no final one. A question that fails is asked again at the next check: the
 // message is sent, and nobody has to act.
-func (f *flow) fetch(ctx workflow.Context, sent []*sentPart) {
-	for _, p := range sent {
+func (f *flow) fetch(ctx workflow.Context) {
+	for _, p := range f.sent {
 		if p.status.Final() {
 			continue
 		}

@@ -48,16 +48,15 @@ type scenario struct {
 
 // scenarios are the flows whose histories the replay test keeps.
 func scenarios() map[string]scenario {
-	replied := contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied}
 	return map[string]scenario{
 		"replied": {
-			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied,
+			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied(),
 		},
 		"attachment": {
 			prepare: func(l *live) {
 				l.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, DraftID: "fixed", Parts: 1})
 			},
-			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied,
+			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied(),
 		},
 		"outbound": {
 			prepare: func(l *live) {
@@ -68,14 +67,12 @@ func scenarios() map[string]scenario {
 		},
 		"fetched": {
 			prepare: func(l *live) {
-				quick := timing()
-				quick.DeliveryCheck = 100 * time.Millisecond
-				l.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
+				l.settings(func(t *contract.Timing) { t.DeliveryCheck = 100 * time.Millisecond })
 				l.fetchStatus.answers = func(n int, _ contract.FetchStatusInput) (contract.FetchStatusResult, error) {
 					return contract.FetchStatusResult{Status: []contract.Status{domain.StatusSent, domain.StatusDelivered}[min(n, 2)-1]}, nil
 				}
 			},
-			start: (*live).inbound, drive: func(*live) {}, want: replied,
+			start: (*live).inbound, drive: func(*live) {}, want: replied(),
 		},
 		"parked": {
 			prepare: func(l *live) { l.send.fails(configuration("no token")) },
@@ -86,7 +83,7 @@ func scenarios() map[string]scenario {
 				l.await(contract.StageDelivering)
 				l.deliver(1, 2)
 			},
-			want: replied,
+			want: replied(),
 		},
 		"unroutable": {
 			prepare: func(l *live) { l.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address")) },
@@ -97,11 +94,11 @@ func scenarios() map[string]scenario {
 				l.await(contract.StageDelivering)
 				l.deliver(1, 1)
 			},
-			want: replied,
+			want: replied(),
 		},
 		"unknown": {
 			prepare: func(l *live) {
-				l.send.fails(unknown())
+				l.unknown()
 				l.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
 			},
 			start: (*live).inbound,
@@ -112,11 +109,41 @@ func scenarios() map[string]scenario {
 			},
 			want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown},
 		},
+		"unknown and found": {
+			prepare: func(l *live) {
+				l.unknown()
+				l.foundAtLast(1)
+			},
+			start: (*live).inbound, drive: func(l *live) { l.await(contract.StageDelivering); l.deliver(1, 1) }, want: replied(),
+		},
+		"unknown and retried": {
+			prepare: (*live).unknown,
+			start:   (*live).inbound,
+			drive: func(l *live) {
+				l.await(contract.StageParked)
+				l.update(contract.RetryCommand, contract.Command{Park: l.status().Park.Name})
+				l.await(contract.StageDelivering)
+				l.deliver(1, 2)
+			},
+			want: replied(),
+		},
+		"unknown and told by a callback": {
+			prepare: func(l *live) {
+				l.unknown()
+				l.foundAtLast(2)
+			},
+			start: (*live).inbound,
+			drive: func(l *live) {
+				l.await(contract.StageParked)
+				l.deliver(1, 1)
+				l.await(contract.StageDelivering)
+				l.deliver(1, 1)
+			},
+			want: replied(),
+		},
 		"expired": {
 			prepare: func(l *live) {
-				quick := timing()
-				quick.ReplyDeadline = 1500 * time.Millisecond
-				l.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: quick})
+				l.settings(func(t *contract.Timing) { t.ReplyDeadline = 1500 * time.Millisecond })
 				l.generate.answers = func(int, contract.GenerateInput) (contract.Draft, error) {
 					return contract.Draft{}, domain.Errorf(domain.KindUnavailable, "the model does not answer")
 				}
@@ -142,14 +169,19 @@ func scenarios() map[string]scenario {
 				l.send.interrupts(l.hold)
 				l.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied})
 			},
-			start: (*live).inbound, drive: cancelInPost, want: replied,
+			start: (*live).inbound, drive: cancelInPost, want: replied(),
 		},
-		// The same where the answer never comes: nobody is asked, since the flow is over.
+		// The same where the answer never comes: the attempt is looked for, but nobody is asked, since the flow is over.
 		"cancelled in a lost POST": {
 			prepare: func(l *live) {
-				l.send.fails(unknown())
+				l.unknown()
 				l.send.interrupts(l.hold)
-				l.finish.returns(contract.Finished{Outcome: domain.OutcomeUnknown})
+				l.finish.answers = func(n int, in contract.NewFinish) (contract.Finished, error) {
+					if n == 1 {
+						return contract.Finished{Unresolved: &contract.AttemptKey{MessageID: messageID, Part: 1, Attempt: 1}}, nil
+					}
+					return contract.Finished{Outcome: domain.OutcomeUnknown}, nil
+				}
 			},
 			start: (*live).inbound, drive: cancelInPost, want: contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown},
 		},
@@ -231,6 +263,30 @@ func newLive(t *testing.T) *live {
 	return l
 }
 
+// unknown makes the first send one of unknown fate, whose look-ups come soon.
+func (l *live) unknown() {
+	l.send.fails(unknown())
+	l.settings(func(t *contract.Timing) {
+		for i := range t.LookUps {
+			t.LookUps[i] = time.Duration(i+1) * 200 * time.Millisecond
+		}
+	})
+}
+
+// foundAtLast makes the n-th of the look-ups that could declare the attempt unknown find it. How many came before depends on the machine.
+func (l *live) foundAtLast(n int) {
+	before := l.lookUp.answers
+	l.lookUp.answers = func(call int, in contract.LookUpInput) (contract.SendResult, error) {
+		if in.Last {
+			n--
+		}
+		if n == 0 {
+			return found(1), nil
+		}
+		return before(call, in)
+	}
+}
+
 // hold keeps a step from ending until it is released.
 func (l *live) hold() {
 	close(l.held)
@@ -282,22 +338,30 @@ func (l *live) outbound() client.WorkflowRun {
 	return run
 }
 
-func (l *live) status() (status contract.StatusResult) {
-	l.t.Helper()
+func (l *live) query() (status contract.StatusResult, err error) {
 	answer, err := l.client.QueryWorkflow(l.ctx, l.run.GetID(), "", contract.StatusQuery)
 	if err == nil {
 		err = answer.Get(&status)
 	}
+	return status, err
+}
+
+func (l *live) status() contract.StatusResult {
+	l.t.Helper()
+	status, err := l.query()
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return status
 }
 
-// await waits until the flow is at a stage.
+// await waits until the flow is at a stage. A busy machine may let a query time out.
 func (l *live) await(stage contract.Stage) {
 	l.t.Helper()
-	testkit.EventuallyTrue(l.t, 30*time.Second, "stage "+string(stage), func() bool { return l.status().Stage == stage })
+	testkit.EventuallyTrue(l.t, 30*time.Second, "stage "+string(stage), func() bool {
+		status, err := l.query()
+		return err == nil && status.Stage == stage
+	})
 }
 
 // awaitEvent waits until the flow's history has an event.

@@ -117,8 +117,9 @@ func TestSearchAttributes(t *testing.T) {
 func TestQueuesAndTimeouts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.send.fails(configuration("no token"))
+	r.send.fails(configuration("no token"), unknown())
 	r.after(time.Minute, func() { r.update(contract.RetryCommand, contract.Command{}) })
+	r.lookUp.returns(contract.SendResult{State: contract.SendAccepted, Attempt: 2})
 	r.fetchStatus.returns(contract.FetchStatusResult{Status: domain.StatusDelivered})
 	r.inbound()
 	rest := timing().ReplyDeadline
@@ -133,6 +134,7 @@ func TestQueuesAndTimeouts(t *testing.T) {
 		"billing.Reserve":           {contract.RoleBilling, 10 * time.Second, 0, rest},
 		"reply.Generate":            {contract.RoleReply, time.Minute, 10 * time.Second, rest},
 		"messaging.Send":            {contract.RoleMessaging, 45 * time.Second, 10 * time.Second, rest - time.Minute + time.Minute},
+		"messaging.LookUp":          {contract.RoleMessaging, 20 * time.Second, 0, 2 * time.Minute},
 		"billing.Settle":            {contract.RoleBilling, 10 * time.Second, 0, 0},
 		"messaging.FetchStatus":     {contract.RoleMessaging, 20 * time.Second, 0, 30 * time.Second},
 		"persistence.Park":          {contract.RolePersistence, 10 * time.Second, 0, 0},

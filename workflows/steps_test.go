@@ -81,13 +81,14 @@ type steps struct {
 	reserve         step[contract.ReserveInput, contract.Nothing]
 	generate        step[contract.GenerateInput, contract.Draft]
 	send            step[contract.SendInput, contract.SendResult]
+	lookUp          step[contract.LookUpInput, contract.SendResult]
 	settle          step[contract.SettleInput, contract.SettleResult]
 	fetchStatus     step[contract.FetchStatusInput, contract.FetchStatusResult]
 	park            step[contract.NewPark, contract.Nothing]
 	finish          step[contract.NewFinish, contract.Finished]
 }
 
-// newSteps returns steps that all succeed: one part, accepted as queued, and a Finish that believes the flow.
+// newSteps returns steps that all succeed: one part, accepted as queued, and a Finish that believes the flow. Only look-ups find nothing.
 func newSteps(timing contract.Timing) *steps {
 	b := &book{infos: map[string]activity.Info{}}
 	s := &steps{
@@ -99,6 +100,7 @@ func newSteps(timing contract.Timing) *steps {
 		reserve:         scripted(b, contract.Reserve),
 		generate:        scripted(b, contract.Generate),
 		send:            scripted(b, contract.Send),
+		lookUp:          scripted(b, contract.LookUp),
 		settle:          scripted(b, contract.Settle),
 		fetchStatus:     scripted(b, contract.FetchStatus),
 		park:            scripted(b, contract.ParkMessage),
@@ -114,6 +116,12 @@ func newSteps(timing contract.Timing) *steps {
 	s.send.answers = func(_ int, in contract.SendInput) (contract.SendResult, error) {
 		return contract.SendResult{State: contract.SendAccepted, Attempt: in.Attempt, Status: domain.StatusQueued}, nil
 	}
+	s.lookUp.answers = func(_ int, in contract.LookUpInput) (contract.SendResult, error) {
+		if in.Last {
+			return contract.SendResult{}, unknown()
+		}
+		return contract.SendResult{State: contract.SendPending}, nil
+	}
 	s.finish.answers = func(_ int, in contract.NewFinish) (contract.Finished, error) {
 		return contract.Finished{Outcome: in.Ending}, nil
 	}
@@ -127,6 +135,27 @@ func scripted[In, Out any](b *book, definition contract.Activity[In, Out]) step[
 	return s
 }
 
+// settings changes what the owner has decided.
+func (s *steps) settings(change func(*contract.Timing)) {
+	owners := timing()
+	change(&owners)
+	s.resolveAccount.returns(contract.ResolveAccountResult{OwnerID: ownerID, Timing: owners})
+}
+
+// lookUpsFrom gives the look-ups another answer from the n-th on.
+func (s *steps) lookUpsFrom(n int, result contract.SendResult, err error) {
+	before := s.lookUp.answers
+	s.lookUp.answers = func(call int, in contract.LookUpInput) (contract.SendResult, error) {
+		if call >= n {
+			return result, err
+		}
+		return before(call, in)
+	}
+}
+
+// foundFrom makes the look-ups find the first attempt from the n-th on.
+func (s *steps) foundFrom(n int) { s.lookUpsFrom(n, found(1), nil) }
+
 // register gives a worker, or a test environment, every step under its name.
 func (s *steps) register(r worker.ActivityRegistry) {
 	contract.ResolveAccount.Register(r, s.resolveAccount.run)
@@ -136,6 +165,7 @@ func (s *steps) register(r worker.ActivityRegistry) {
 	contract.Reserve.Register(r, s.reserve.run)
 	contract.Generate.Register(r, s.generate.run)
 	contract.Send.Register(r, s.send.run)
+	contract.LookUp.Register(r, s.lookUp.run)
 	contract.Settle.Register(r, s.settle.run)
 	contract.FetchStatus.Register(r, s.fetchStatus.run)
 	contract.ParkMessage.Register(r, s.park.run)

@@ -8,7 +8,8 @@
 //
 // What can go wrong, and what then happens:
 //   - The worker dies before the claim commits: nothing happened; the next execution claims.
-//   - It dies after the claim: the next execution finds the attempt begun and does not POST: KindUnknownOutcome.
+//   - It dies after the claim: the next execution finds the attempt begun and does not POST: KindUnknownOutcome. The flow then has
+//     it looked for, by LookUp.
 //   - It stalls after the claim: nothing is posted later than PostWithin after it, by this machine's monotonic clock.
 //   - Twilio was not reached, or asks for patience: not_sent; a retry claims afresh, with every check.
 //   - The POST was written and no clear answer came: unknown; never repeated.
@@ -27,6 +28,9 @@ import (
 type Store interface {
 	Claim(context.Context, domain.NewClaim) (domain.Claim, error)
 	Resolve(context.Context, domain.Resolution) (domain.Attempt, error)
+	Sought(ctx context.Context, ownerID string, key domain.AttemptKey) (domain.Sought, error)
+	Unbound(ctx context.Context, accountSid string, sids []string) ([]string, error)
+	DeclareUnknown(ctx context.Context, ownerID string, key domain.AttemptKey) (domain.Attempt, error)
 	Accepted(ctx context.Context, ownerID string, key domain.AttemptKey) (accountSid, sid string, err error)
 	ApplyStatus(context.Context, domain.StatusEvent) (domain.StatusChange, error)
 }
@@ -62,8 +66,16 @@ type Delivery struct {
 	ErrorCode int
 }
 
-// Twilio creates and reads messages.
+// Candidate is a message in Twilio's list that an attempt may have made.
+type Candidate struct {
+	Sid      string
+	Status   domain.Status
+	Segments int
+}
+
+// Twilio creates and reads messages. Search returns those of its list that an attempt may have made, bound ones too.
 type Twilio interface {
+	Search(context.Context, domain.Credentials, domain.Sought) ([]Candidate, error)
 	Create(context.Context, domain.Credentials, Post) Answer
 	Fetch(ctx context.Context, credentials domain.Credentials, sid string) (Delivery, error)
 }

@@ -19,7 +19,7 @@ const storeEvery = 250 * time.Millisecond
 func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.SendResult, error) {
 	started := time.Now() // before the claim, so that this clock's limit is never later than the database's
 	claim, err := a.store.Claim(ctx, domain.NewClaim{
-		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, DraftID: in.DraftID, Anyway: in.Anyway, PostWithin: in.PostWithin,
+		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, DraftID: in.DraftID, Anyway: in.Anyway, PostWithin: in.PostWithin, Timeout: in.SendTimeout,
 	})
 	if err != nil {
 		return contract.SendResult{}, err
@@ -31,9 +31,11 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 	case domain.ClaimResolved:
 		return result(claim.Resolved, 0)
 	case domain.ClaimBegun:
-		return result(domain.Attempt{State: domain.AttemptUnknown}, 0)
+		return result(domain.Attempt{State: domain.AttemptBegun}, 0)
 	case domain.ClaimExpired:
 		return contract.SendResult{State: contract.SendExpired}, nil
+	case domain.ClaimOvertaken:
+		return contract.SendResult{State: contract.SendOvertaken}, nil
 	case domain.ClaimClosed:
 		return contract.SendResult{State: contract.SendClosed}, nil
 	default:
@@ -115,7 +117,7 @@ func result(attempt domain.Attempt, retryAfter time.Duration) (contract.SendResu
 		return contract.SendResult{State: contract.SendRefused, ErrorCode: attempt.ErrorCode}, nil
 	case domain.AttemptNotSent:
 		return contract.SendResult{}, &domain.Error{Kind: domain.KindThrottled, Code: attempt.ErrorCode, Message: "not sent yet: " + attempt.Error, RetryAfter: retryAfter}
-	case domain.AttemptUnknown:
+	case domain.AttemptBegun, domain.AttemptUnknown:
 		return contract.SendResult{}, domain.Errorf(domain.KindUnknownOutcome, "the message may have been sent: its fate is unknown")
 	default:
 		return contract.SendResult{}, domain.Errorf(domain.KindInternal, "no such attempt state: %q", attempt.State)

@@ -3,6 +3,7 @@ package messaging_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ var (
 
 func sendInput() contract.SendInput {
 	return contract.SendInput{
-		AttemptKey: key, OwnerID: "owner-1", DraftID: "draft-1", PostWithin: time.Second, SendTimeout: time.Second, ValidityPeriod: time.Hour,
+		AttemptKey: key, OwnerID: "owner-1", DraftID: "draft-1", PostWithin: time.Second, SendTimeout: 2 * time.Second, ValidityPeriod: time.Hour,
 	}
 }
 
@@ -46,6 +47,15 @@ type fakeStore struct {
 	events      []domain.StatusEvent
 	applyErr    error
 	applyStatus domain.StatusChange
+
+	sought     domain.Sought
+	soughtErr  error
+	bound      []string // sids that other attempts have
+	boundErr   error
+	asked      []string // the sids that Unbound was asked about, after their account
+	declared   []domain.AttemptKey
+	declareErr error
+	declareRow *domain.Attempt // what DeclareUnknown returns, where a late answer came first
 }
 
 var _ messaging.Store = (*fakeStore)(nil)
@@ -79,6 +89,29 @@ func (s *fakeStore) ApplyStatus(_ context.Context, event domain.StatusEvent) (do
 	return s.applyStatus, s.applyErr
 }
 
+func (s *fakeStore) Sought(_ context.Context, ownerID string, asked domain.AttemptKey) (domain.Sought, error) {
+	if ownerID != "owner-1" || asked != key {
+		return domain.Sought{}, domain.Errorf(domain.KindNotFound, "no attempt %+v of %s", asked, ownerID)
+	}
+	return s.sought, s.soughtErr
+}
+
+func (s *fakeStore) Unbound(_ context.Context, accountSid string, sids []string) ([]string, error) {
+	s.asked = append(append(s.asked, accountSid), sids...)
+	return slices.DeleteFunc(slices.Clone(sids), func(sid string) bool { return slices.Contains(s.bound, sid) }), s.boundErr
+}
+
+func (s *fakeStore) DeclareUnknown(_ context.Context, ownerID string, key domain.AttemptKey) (domain.Attempt, error) {
+	if ownerID != "owner-1" {
+		return domain.Attempt{}, domain.Errorf(domain.KindNotFound, "no attempt of %s", ownerID)
+	}
+	s.declared = append(s.declared, key)
+	if s.declareRow != nil {
+		return *s.declareRow, nil
+	}
+	return domain.Attempt{Number: key.Attempt, State: domain.AttemptUnknown}, s.declareErr
+}
+
 // fakeAccounts knows one account.
 type fakeAccounts struct {
 	err   error
@@ -107,6 +140,10 @@ type fakeTwilio struct {
 	delivery messaging.Delivery
 	fetchErr error
 	fetched  []string
+
+	list      []messaging.Candidate
+	searchErr error
+	searched  []domain.Sought
 }
 
 var _ messaging.Twilio = (*fakeTwilio)(nil)
@@ -129,6 +166,14 @@ func (f *fakeTwilio) Create(ctx context.Context, with domain.Credentials, post m
 func (f *fakeTwilio) Fetch(_ context.Context, with domain.Credentials, sid string) (messaging.Delivery, error) {
 	f.fetched = append(f.fetched, with.AccountSid+"/"+sid)
 	return f.delivery, f.fetchErr
+}
+
+func (f *fakeTwilio) Search(_ context.Context, with domain.Credentials, sought domain.Sought) ([]messaging.Candidate, error) {
+	f.searched = append(f.searched, sought)
+	if with != credentials {
+		return nil, domain.Errorf(domain.KindConfiguration, "wrong credentials")
+	}
+	return f.list, f.searchErr
 }
 
 // rig are the steps over fakes: a claim that is granted, and a Twilio that accepts.
@@ -158,8 +203,9 @@ func TestSendAccepted(t *testing.T) {
 	if want := (contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusQueued}); err != nil || result != want {
 		t.Errorf("got %+v, %v, want %+v", result, err, want)
 	}
-	if want := (domain.NewClaim{AttemptKey: key, OwnerID: "owner-1", DraftID: "draft-1", PostWithin: time.Second}); len(r.store.claims) != 1 || r.store.claims[0] != want {
-		t.Errorf("claimed %+v, want %+v", r.store.claims, want)
+	wantClaim := domain.NewClaim{AttemptKey: key, OwnerID: "owner-1", DraftID: "draft-1", PostWithin: time.Second, Timeout: 2 * time.Second}
+	if len(r.store.claims) != 1 || r.store.claims[0] != wantClaim {
+		t.Errorf("claimed %+v, want %+v", r.store.claims, wantClaim)
 	}
 	if len(r.twilio.posts) != 1 || len(r.accounts.asked) != 1 || r.accounts.asked[0] != "AC1" {
 		t.Fatalf("%d POSTs with the credentials of %v", len(r.twilio.posts), r.accounts.asked)
@@ -230,6 +276,13 @@ func TestSendWithoutAGrant(t *testing.T) {
 		},
 		"expired": {claim: domain.Claim{State: domain.ClaimExpired}, want: outcome{result: contract.SendResult{State: contract.SendExpired}}},
 		"closed":  {claim: domain.Claim{State: domain.ClaimClosed}, want: outcome{result: contract.SendResult{State: contract.SendClosed}}},
+		"overtaken": {
+			claim: domain.Claim{State: domain.ClaimOvertaken}, want: outcome{result: contract.SendResult{State: contract.SendOvertaken}},
+		},
+		"the pair is taken": {
+			err:  &domain.Error{Kind: domain.KindBusy, Message: "another message of this pair is being sent", RetryAfter: time.Second},
+			want: outcome{kind: domain.KindBusy, words: "another message", wait: time.Second},
+		},
 		"accepted before, in another attempt": {
 			claim: resolved(domain.Attempt{Number: 1, State: domain.AttemptAccepted, Status: domain.StatusDelivered, ErrorCode: 7}),
 			want:  outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 1, Status: domain.StatusDelivered, ErrorCode: 7}},
@@ -312,14 +365,29 @@ func TestSendAnswered(t *testing.T) {
 	}
 }
 
-// The row wins over the answer: a callback may have bound the attempt first.
+// The row wins over the answer: a callback may have bound the attempt first. One that is still begun after an unknown answer is to be
+// looked for.
 func TestSendReturnsWhatTheRowSays(t *testing.T) {
 	t.Parallel()
-	r := newRig()
-	r.twilio.answer = messaging.Answer{State: domain.AttemptUnknown, Error: "time-out"}
-	r.store.row = &domain.Attempt{Number: 3, State: domain.AttemptAccepted, Status: domain.StatusSent}
-	result, err := r.send(t.Context())
-	outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusSent}}.check(t, result, err)
+	for name, test := range map[string]struct {
+		row  domain.Attempt
+		want outcome
+	}{
+		"bound by a callback": {
+			domain.Attempt{Number: 3, State: domain.AttemptAccepted, Status: domain.StatusSent},
+			outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusSent}},
+		},
+		"still begun": {domain.Attempt{Number: 3, State: domain.AttemptBegun}, outcome{kind: domain.KindUnknownOutcome, words: "may have been sent"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig()
+			r.twilio.answer = messaging.Answer{State: domain.AttemptUnknown, Error: "time-out"}
+			r.store.row = &test.row
+			result, err := r.send(t.Context())
+			test.want.check(t, result, err)
+		})
+	}
 }
 
 // Without credentials nothing is posted. What somebody must mend ends the attempt; what passes by itself leaves it to be claimed afresh.

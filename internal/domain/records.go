@@ -65,6 +65,7 @@ type NewClaim struct {
 	DraftID    string        // empty: the message's own body is sent
 	Anyway     bool          // an operator's word: the deadline does not count
 	PostWithin time.Duration // how long after the claim the POST may still begin
+	Timeout    time.Duration // how long the POST may then take
 }
 
 // ClaimState is the answer to a claim.
@@ -72,11 +73,12 @@ type ClaimState string
 
 // The answers to a claim.
 const (
-	ClaimGranted  ClaimState = "granted"  // the attempt is begun, by this claim: POST
-	ClaimBegun    ClaimState = "begun"    // an earlier execution began it: its fate is unknown, do not POST
-	ClaimResolved ClaimState = "resolved" // an earlier execution resolved it: return that
-	ClaimExpired  ClaimState = "expired"  // the deadline has passed
-	ClaimClosed   ClaimState = "closed"   // the message is closed or its flow is over
+	ClaimGranted   ClaimState = "granted"   // the attempt is begun, by this claim: POST
+	ClaimBegun     ClaimState = "begun"     // an earlier execution began it: its fate is unknown, do not POST
+	ClaimResolved  ClaimState = "resolved"  // an earlier execution resolved it: return that
+	ClaimExpired   ClaimState = "expired"   // the deadline has passed
+	ClaimOvertaken ClaimState = "overtaken" // another reply has had the pair since the part before: the rest stays unsent
+	ClaimClosed    ClaimState = "closed"    // the message is closed or its flow is over
 )
 
 // Claim is the answer to a NewClaim, with all that the POST needs where it is granted.
@@ -135,10 +137,21 @@ const (
 // StatusChange says what an event did to the rows.
 type StatusChange struct {
 	AttemptKey        // of the attempt that the event is about
+	Found      bool   // it showed that an attempt declared unknown was accepted
 	WorkflowID string // empty where no attempt of ours is known for it
 	Status     Status // the attempt's status after it
 	ErrorCode  int
 	Moved      bool // false for an event that is repeated, late or not understood
+}
+
+// Sought is an unresolved attempt, with what it takes to find its message in Twilio's list.
+type Sought struct {
+	Attempt
+	AccountSid string
+	From, To   string
+	Body       string
+	BegunAt    time.Time
+	Until      time.Time // nothing of it can have reached Twilio later
 }
 
 // NewPark says why a flow waits for a person. Key: Park.
@@ -157,6 +170,7 @@ type NewFinish struct {
 	MessageID  string  `json:"message_id"`
 	Ending     Outcome `json:"ending"` // how the flow believes it ended; the rows decide
 	Reason     string  `json:"reason,omitempty"`
+	GiveUp     bool    `json:"give_up,omitempty"` // an attempt that is not resolved was looked for in vain: it is declared unknown
 }
 
 // Finished is how a message's flow ended, by the rows.
@@ -164,6 +178,8 @@ type Finished struct {
 	Outcome   Outcome `json:"outcome"`
 	Status    Status  `json:"status,omitempty"`
 	ErrorCode int     `json:"error_code,omitempty"`
+	// Unresolved is an attempt that is not resolved: nothing is finished yet, it has to be looked for first.
+	Unresolved *AttemptKey `json:"unresolved,omitempty"`
 }
 
 // Turn is one message of a conversation, as a model sees it.

@@ -21,7 +21,12 @@ type Timing struct {
 	ValidityPeriod   time.Duration `json:"validity_period"`
 	DeliveryCheck    time.Duration `json:"delivery_check"`
 	DeliveryGrace    time.Duration `json:"delivery_grace"`
+	LookUps          LookUps       `json:"look_ups"`
+	GiveUpUnknown    bool          `json:"give_up_unknown,omitempty"` // an unknown send ends its flow instead of parking it
 }
+
+// LookUps are the times, after an attempt, at which an attempt of unknown fate is looked for in Twilio's list.
+type LookUps [5]time.Duration
 
 // Settings are an owner's choices, complete: what the owner did not set has its default.
 type Settings struct {
@@ -68,6 +73,59 @@ func settings() []Setting {
 			100*time.Millisecond, time.Hour, func(t *Timing) *time.Duration { return &t.DeliveryCheck }),
 		duration("delivery_grace", "a flow closes this long after the status sent, or after the validity period without one",
 			100*time.Millisecond, 24*time.Hour, func(t *Timing) *time.Duration { return &t.DeliveryGrace }),
+		lookUps(),
+		unknownSend(),
+	}
+}
+
+// lookUps is the knob of the look-ups' times.
+func lookUps() Setting {
+	return Setting{
+		"look_ups", "when, after the attempt, a send of unknown fate is looked for in Twilio's list", "five growing durations from 10ms to 1h, such as 2s,5s,15s,45s,2m",
+		func(s *Settings, v string) error {
+			wrong := fmt.Errorf("want five growing durations from 10ms to 1h, such as 2s,5s,15s,45s,2m, got %q", v)
+			values := strings.Split(v, ",")
+			if len(values) != len(s.Timing.LookUps) {
+				return wrong
+			}
+			var times LookUps
+			for i, value := range values {
+				d, err := time.ParseDuration(strings.TrimSpace(value))
+				if err != nil || d < 10*time.Millisecond || d > time.Hour || (i > 0 && d <= times[i-1]) {
+					return wrong
+				}
+				times[i] = d
+			}
+			s.Timing.LookUps = times
+			return nil
+		},
+		func(s *Settings) string {
+			var values []string
+			for _, d := range s.Timing.LookUps {
+				values = append(values, d.String())
+			}
+			return strings.Join(values, ",")
+		},
+	}
+}
+
+// unknownSend is the knob of what becomes of a send of unknown fate.
+func unknownSend() Setting {
+	return Setting{
+		"unknown_send", "what becomes of a send whose fate the look-ups did not tell", "park (a person decides) or give_up (the flow ends unknown)",
+		func(s *Settings, v string) error {
+			if v != "park" && v != "give_up" {
+				return fmt.Errorf("want park or give_up, got %q", v)
+			}
+			s.Timing.GiveUpUnknown = v == "give_up"
+			return nil
+		},
+		func(s *Settings) string {
+			if s.Timing.GiveUpUnknown {
+				return "give_up"
+			}
+			return "park"
+		},
 	}
 }
 
@@ -87,6 +145,7 @@ func DefaultSettings(language Language) Settings {
 			ValidityPeriod:   time.Hour,
 			DeliveryCheck:    time.Minute,
 			DeliveryGrace:    10 * time.Minute,
+			LookUps:          LookUps{2 * time.Second, 5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute},
 		},
 	}
 }

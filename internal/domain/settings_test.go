@@ -30,7 +30,7 @@ func TestSettingsRoundTrip(t *testing.T) {
 	chosen, err := domain.ParseSettings(map[string]string{
 		"language": "pt-BR", "instructions": "Seja breve.", "attachment_text": "Só texto, por favor.", "reply_deadline": "90s",
 		"outbound_deadline": "2h", "park_timeout": "1h30m", "model_timeout": "2s", "post_within": "500ms", "send_timeout": "1s",
-		"validity_period": "10m", "delivery_check": "100ms", "delivery_grace": "1s",
+		"validity_period": "10m", "delivery_check": "100ms", "delivery_grace": "1s", "look_ups": "10ms,20ms,1s,1m30s,1h", "unknown_send": "give_up",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +67,11 @@ func TestSettingsRefuse(t *testing.T) {
 		{"model_timeout", "51s"}, // longer than the step that waits for it
 		{"post_within", "9s"}, {"send_timeout", "36s"}, {"validity_period", "10h1s"},
 		{"replydeadline", "10m"},
+		{"look_ups", ""}, {"look_ups", "soon"}, {"look_ups", "2s,5s,15s,45s"}, {"look_ups", "2s,5s,15s,45s,2m,4m"}, {"look_ups", "2s 5s 15s 45s 2m"},
+		{"look_ups", "2s,5s,15s,45s,"}, {"look_ups", "2,5,15,45,120"}, {"look_ups", "-2s,5s,15s,45s,2m"},
+		{"look_ups", "9ms,5s,15s,45s,2m"}, {"look_ups", "2s,5s,15s,45s,1h1s"},
+		{"look_ups", "2s,2s,15s,45s,2m"}, {"look_ups", "2m,45s,15s,5s,2s"}, {"look_ups", "2s,5s,15s,2m,45s"},
+		{"unknown_send", ""}, {"unknown_send", "retry"}, {"unknown_send", "PARK"}, {"unknown_send", "give up"},
 	} {
 		err := domain.CheckSettings(map[string]string{c.name: c.value})
 		if domain.KindOf(err) != domain.KindInvalid || err == nil || !strings.Contains(err.Error(), c.name+":") {
@@ -91,6 +96,33 @@ func TestSettingsEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhatBecomesOfAnUnknownSend(t *testing.T) {
+	t.Parallel()
+	usual := domain.LookUps{2 * time.Second, 5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute}
+	for name, c := range map[string]struct {
+		stored  map[string]string
+		lookUps domain.LookUps
+		giveUp  bool
+	}{
+		"nothing set":   {nil, usual, false},
+		"park":          {map[string]string{"unknown_send": "park"}, usual, false},
+		"give up":       {map[string]string{"unknown_send": "give_up"}, usual, true},
+		"times":         {map[string]string{"look_ups": "10ms,20ms,1s,1m30s,1h"}, domain.LookUps{10 * time.Millisecond, 20 * time.Millisecond, time.Second, 90 * time.Second, time.Hour}, false},
+		"with spaces":   {map[string]string{"look_ups": " 2s, 5s,\t15s ,45s, 2m "}, usual, false},
+		"other writing": {map[string]string{"look_ups": "2000ms,5s,0.25m,45s,120s"}, usual, false},
+	} {
+		got, err := domain.ParseSettings(c.stored)
+		if err != nil || got.Timing.LookUps != c.lookUps || got.Timing.GiveUpUnknown != c.giveUp {
+			t.Errorf("%s: got %+v, %v", name, got.Timing, err)
+		}
+	}
+	for _, value := range domain.DefaultSettings(domain.English).List() {
+		if (value.Name == "look_ups" && value.Value != "2s,5s,15s,45s,2m0s") || (value.Name == "unknown_send" && value.Value != "park") {
+			t.Errorf("shown as %+v", value)
+		}
+	}
+}
+
 // TestSettingsOfANewerVersion: an older binary that runs beside a newer one must not stop at a knob it does not know.
 func TestSettingsOfANewerVersion(t *testing.T) {
 	t.Parallel()
@@ -109,6 +141,9 @@ func TestSettingsBelowTheirSteps(t *testing.T) {
 	}
 	if timing.PostWithin+timing.SendTimeout >= 45*time.Second {
 		t.Errorf("claim and POST (%s) are to end before messaging.Send's 45 s", timing.PostWithin+timing.SendTimeout)
+	}
+	if last := timing.LookUps[len(timing.LookUps)-1]; last <= timing.PostWithin+timing.SendTimeout {
+		t.Errorf("the last look-up comes after %s, while the POST may still be under way", last)
 	}
 	if timing.ModelTimeout >= time.Minute {
 		t.Errorf("the model's %s are to end before reply.Generate's 60 s", timing.ModelTimeout)

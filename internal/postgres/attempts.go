@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -39,36 +40,50 @@ type claimRow struct {
 	From, To   string
 	Body       string
 	Media      []domain.Media
-	attempts   []domain.Attempt // of this part
+	Follows    bool // the part before is accepted
+	Locked     bool
+	Holder     string         // the message that has the pair, or had it last
+	attempts   []claimAttempt // of this part
+}
+
+type claimAttempt struct {
+	domain.Attempt
+	Resolved bool // false while it is begun, and while one of unknown fate is still looked for
 }
 
 func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow, err error) {
 	// clock_timestamp: now() is when the transaction began, before it waited for the pair.
 	err = tx.QueryRow(ctx, `
-		SELECT direction, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(), account_sid, from_address, to_address, body, media
-		FROM messages WHERE message_id = $1 AND owner_id = $2`, in.MessageID, in.OwnerID).Scan(
-		&row.Direction, &row.ReplyState, &row.Finished, &row.Expired, &row.AccountSid, &row.From, &row.To, &row.Body, &row.Media)
+		SELECT direction, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(), account_sid, from_address, to_address, body, media,
+			$3 <= 1 OR EXISTS (SELECT FROM send_attempts a WHERE a.message_id = $1 AND a.part = $3 - 1 AND a.state = 'accepted'),
+			locked_until > clock_timestamp(), coalesce(lock_message, '')
+		FROM messages JOIN pairs USING (pair_id) WHERE message_id = $1 AND messages.owner_id = $2`, in.MessageID, in.OwnerID, in.Part).Scan(
+		&row.Direction, &row.ReplyState, &row.Finished, &row.Expired, &row.AccountSid, &row.From, &row.To, &row.Body, &row.Media,
+		&row.Follows, &row.Locked, &row.Holder)
 	if err != nil {
 		return row, err
 	}
-	row.attempts, err = collect[domain.Attempt](ctx, tx, storedAttempt+`WHERE message_id = $1 AND part = $2 ORDER BY attempt`, in.MessageID, in.Part)
+	row.attempts, err = collect[claimAttempt](ctx, tx, `
+		SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message, resolved_at IS NOT NULL
+		FROM send_attempts WHERE message_id = $1 AND part = $2 ORDER BY attempt`, in.MessageID, in.Part)
 	return row, err
 }
 
-const storedAttempt = `
-	SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message FROM send_attempts `
+// busyWait is how soon a claim that found the pair taken is tried again: Temporal's server fires no timer sooner.
+const busyWait = time.Second
 
 // decide answers a claim by the rows.
 func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
-	var own, begun domain.Attempt
+	var own domain.Attempt
+	var perhapsSent int // another attempt, which forbids this one
 	for _, attempt := range row.attempts {
 		switch {
 		case attempt.State == domain.AttemptAccepted: // this part got through, whichever attempt it was
-			return domain.Claim{State: domain.ClaimResolved, Resolved: attempt}, nil
+			return domain.Claim{State: domain.ClaimResolved, Resolved: attempt.Attempt}, nil
 		case attempt.Number == in.Attempt:
-			own = attempt
-		case attempt.State == domain.AttemptBegun:
-			begun = attempt
+			own = attempt.Attempt
+		case !attempt.Resolved, attempt.State == domain.AttemptUnknown && attempt.Number > in.Attempt:
+			perhapsSent = attempt.Number
 		}
 	}
 	switch {
@@ -76,8 +91,8 @@ func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
 		return domain.Claim{State: domain.ClaimBegun}, nil
 	case own.State == domain.AttemptRefused || own.State == domain.AttemptUnknown:
 		return domain.Claim{State: domain.ClaimResolved, Resolved: own}, nil
-	case begun.Number > 0:
-		return domain.Claim{}, domain.Errorf(domain.KindConflict, "attempt %d of part %d is not resolved yet", begun.Number, in.Part)
+	case perhapsSent > 0:
+		return domain.Claim{}, domain.Errorf(domain.KindConflict, "attempt %d of part %d may have been sent", perhapsSent, in.Part)
 	}
 	open := row.ReplyState.Open() || (row.ReplyState == domain.ReplyAnswered && in.Part > 1)
 	switch {
@@ -85,6 +100,12 @@ func decide(row claimRow, in domain.NewClaim) (domain.Claim, error) {
 		return domain.Claim{State: domain.ClaimClosed}, nil
 	case row.Expired && !in.Anyway:
 		return domain.Claim{State: domain.ClaimExpired}, nil
+	case !row.Follows:
+		return domain.Claim{}, domain.Errorf(domain.KindConflict, "the part before part %d is not accepted yet", in.Part)
+	case in.Part > 1 && row.Holder != in.MessageID:
+		return domain.Claim{State: domain.ClaimOvertaken}, nil
+	case row.Locked && row.Holder != in.MessageID:
+		return domain.Claim{}, &domain.Error{Kind: domain.KindBusy, Message: "another message of this pair is being sent", RetryAfter: busyWait}
 	}
 	return domain.Claim{State: domain.ClaimGranted, AccountSid: row.AccountSid, From: row.From, To: row.To}, nil
 }
@@ -112,12 +133,15 @@ func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, cla
 		_, segments = domain.Segments(claim.Body)
 	}
 	if _, err := tx.Exec(ctx, `
-		INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, segments, begun_at, post_before)
-		VALUES ($1, $2, $3, $4, $5, 'begun', $6, clock_timestamp(), clock_timestamp() + $7::interval)
+		INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, segments, begun_at, post_before, answer_before, last_part)
+		SELECT $1, $2, $3, $4, $5, 'begun', $6, now, now + $7::interval, now + $7::interval + $8::interval, $9 FROM clock_timestamp() AS now
 		ON CONFLICT (message_id, part, attempt) DO UPDATE
-		SET state = 'begun', begun_at = excluded.begun_at, post_before = excluded.post_before, resolved_at = NULL,
-			segments = excluded.segments, error_code = 0, error_kind = '', error_message = ''`,
-		in.MessageID, in.Part, in.Attempt, in.OwnerID, row.AccountSid, segments, in.PostWithin); err != nil {
+		SET state = 'begun', begun_at = excluded.begun_at, post_before = excluded.post_before, answer_before = excluded.answer_before,
+			last_part = excluded.last_part, resolved_at = NULL, segments = excluded.segments, error_code = 0, error_kind = '', error_message = ''`,
+		in.MessageID, in.Part, in.Attempt, in.OwnerID, row.AccountSid, segments, in.PostWithin, in.Timeout, in.Part == len(parts)); err != nil {
+		return err
+	}
+	if err := lock(ctx, tx, in.AttemptKey); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `
@@ -154,8 +178,9 @@ func savePart(ctx context.Context, tx pgx.Tx, in domain.NewClaim, claim *domain.
 	return err
 }
 
-// Resolve stores the answer to an attempt's POST and returns the attempt as it then stands. Key: the attempt. An attempt
-// that was resolved meanwhile keeps what it has, except that one known to be accepted always says so.
+// Resolve stores the answer to an attempt's POST and returns how its part then stands. Key: the attempt. An attempt
+// that was resolved meanwhile keeps what it has, except that one known to be accepted always says so. One of unknown fate
+// is not resolved by that: it is found, or declared unknown, later.
 func (m *Messages) Resolve(ctx context.Context, r domain.Resolution) (attempt domain.Attempt, err error) {
 	err = inTx(ctx, m.pool, "attempt", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, r.OwnerID, r.MessageID); err != nil {
@@ -169,18 +194,28 @@ func (m *Messages) Resolve(ctx context.Context, r domain.Resolution) (attempt do
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, storedAttempt+`WHERE message_id = $1 AND part = $2 AND attempt = $3`, r.MessageID, r.Part, r.Attempt)
-		if err != nil {
-			return err
-		}
-		attempt, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[domain.Attempt])
+		attempt, err = standing(ctx, tx, r.AttemptKey)
 		return err
 	})
 	return attempt, err
 }
 
+// standing returns the attempt that says how its part stands: it itself, or one that was accepted, whichever that was. One that is not
+// resolved speaks for itself: it has to be looked for all the same.
+func standing(ctx context.Context, tx pgx.Tx, key domain.AttemptKey) (attempt domain.Attempt, err error) {
+	rows, err := tx.Query(ctx, `
+		SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message FROM send_attempts
+		WHERE message_id = $1 AND part = $2 AND (attempt = $3 OR state = 'accepted') `+standingFirst, key.MessageID, key.Part, key.Attempt)
+	if err != nil {
+		return attempt, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[domain.Attempt])
+}
+
+const standingFirst = `ORDER BY attempt = $3 AND resolved_at IS NULL DESC, state = 'accepted' DESC, attempt = $3 DESC LIMIT 1`
+
 func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
-	if err := bind(ctx, tx, r.AttemptKey, r.Sid); err != nil {
+	if _, err := bind(ctx, tx, r.AttemptKey, r.Sid); err != nil {
 		return err
 	}
 	_, err := moveStatus(ctx, tx, r.AttemptKey, news{status: r.Status, segments: r.Segments})
@@ -189,28 +224,77 @@ func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 
 func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 	tag, err := tx.Exec(ctx, `
-		UPDATE send_attempts SET state = $4, resolved_at = clock_timestamp(), error_code = $5, error_kind = $6, error_message = $7
+		UPDATE send_attempts SET state = $4, resolved_at = CASE WHEN $4 = 'unknown' THEN resolved_at ELSE clock_timestamp() END,
+			error_code = $5, error_kind = $6, error_message = $7
 		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state IN ('begun', 'unknown')`,
 		r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error))
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
+	between := r.State == domain.AttemptNotSent && r.Part > 1 // the lock stays with the reply, which claims again
+	if r.State != domain.AttemptUnknown && !between {
+		if err := unlock(ctx, tx, r.AttemptKey); err != nil {
+			return err
+		}
+	}
 	return showBest(ctx, tx, r.AttemptKey)
 }
 
 // bind says that Twilio accepted an attempt under a sid, whatever was believed of it before, and with it that the
-// message is answered (inbound) or sent (outbound). The caller holds the pair.
-func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) error {
-	tag, err := tx.Exec(ctx, `
+// message is answered (inbound) or sent (outbound), even where its flow has given up meanwhile. It reports whether the attempt's
+// fate was unknown, declared or still looked for. The caller holds the pair.
+func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) (found bool, err error) {
+	var before domain.AttemptState
+	var last bool
+	err = tx.QueryRow(ctx, `
+		WITH old AS (
+			SELECT state FROM send_attempts WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state <> 'accepted'
+		)
 		UPDATE send_attempts SET state = 'accepted', twilio_sid = $4, error_code = 0, error_kind = '', error_message = '',
 			resolved_at = coalesce(resolved_at, clock_timestamp())
-		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state <> 'accepted'`,
-		key.MessageID, key.Part, key.Attempt, sid)
-	if err != nil || tag.RowsAffected() == 0 || key.Part > 1 {
+		FROM old WHERE message_id = $1 AND part = $2 AND attempt = $3
+		RETURNING old.state, last_part`, key.MessageID, key.Part, key.Attempt, sid).Scan(&before, &last)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil && last {
+		err = giveUp(ctx, tx, key.MessageID)
+	}
+	switch {
+	case err != nil:
+	case key.Part == 1:
+		err = answered(ctx, tx, key.MessageID)
+	default:
+		err = unpark(ctx, tx, key)
+	}
+	return before == domain.AttemptUnknown, err
+}
+
+// unpark notes that a flow does not wait for a person any more, where it was this part that it waited about.
+func unpark(ctx context.Context, tx pgx.Tx, key domain.AttemptKey) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE messages SET park = NULL, park_step = NULL, park_reason = NULL WHERE message_id = $1 AND park IS NOT NULL
+			AND NOT EXISTS (SELECT FROM send_attempts WHERE message_id = $1 AND part > $2)`, key.MessageID, key.Part)
+	return err
+}
+
+// answered notes, once, that a message's first part was accepted. Where its flow is over already, and believed otherwise, its end is
+// mended and it is charged.
+func answered(ctx context.Context, tx pgx.Tx, messageID string) error {
+	var ownerID, workflowID string
+	var over bool
+	err := tx.QueryRow(ctx, `
+		UPDATE messages SET reply_state = 'answered', park = NULL, park_step = NULL, park_reason = NULL,
+			outcome = CASE WHEN outcome IS NULL THEN NULL WHEN direction = 'inbound' THEN 'replied' ELSE 'sent' END
+		WHERE message_id = $1 AND reply_state <> 'answered'
+		RETURNING owner_id, workflow_id, finished_at IS NOT NULL`, messageID).Scan(&ownerID, &workflowID, &over)
+	if errors.Is(err, pgx.ErrNoRows) { // another attempt got through before
+		return nil
+	}
+	if err != nil || !over { // a flow that is not over settles itself
 		return err
 	}
-	_, err = tx.Exec(ctx, `
-		UPDATE messages SET reply_state = 'answered', park = NULL, park_step = NULL, park_reason = NULL WHERE message_id = $1`, key.MessageID)
+	_, err = settle(ctx, tx, ownerID, workflowID, messageID)
 	return err
 }
 
@@ -234,11 +318,12 @@ func (m *Messages) ApplyStatus(ctx context.Context, event domain.StatusEvent) (c
 		if err := keepEvent(ctx, tx, event, &ownerID); err != nil {
 			return err
 		}
-		if err := bind(ctx, tx, key, event.Sid); err != nil {
+		found, err := bind(ctx, tx, key, event.Sid)
+		if err != nil {
 			return err
 		}
 		change, err = moveStatus(ctx, tx, key, news{status: event.Status, errorCode: event.ErrorCode})
-		change.AttemptKey = key
+		change.AttemptKey, change.Found = key, found
 		return err
 	})
 	return change, err

@@ -21,8 +21,9 @@ func TestClaim(t *testing.T) {
 	attempt := func(n int, answer domain.Resolution) func(*testing.T, flow) {
 		return func(t *testing.T, f flow) { f.begin(t, 1, n); f.resolve(t, 1, n, answer) }
 	}
+	lost := func(n int) func(*testing.T, flow) { return func(t *testing.T, f flow) { f.lose(t, 1, n) } }
 	begun := func(n int) func(*testing.T, flow) { return func(t *testing.T, f flow) { f.begin(t, 1, n) } }
-	finished := func(t *testing.T, f flow) { f.finish(t, domain.OutcomeAbandoned, "by an operator") }
+	finished := func(t *testing.T, f flow) { f.giveUp(t, domain.OutcomeAbandoned, "by an operator") }
 	replyState := func(state domain.ReplyState) func(*testing.T, flow) {
 		return func(t *testing.T, f flow) {
 			_, err := f.pool.Exec(t.Context(), `UPDATE messages SET reply_state = $2 WHERE message_id = $1`, f.messageID, state)
@@ -33,14 +34,9 @@ func TestClaim(t *testing.T) {
 		_, err := f.pool.Exec(t.Context(), `UPDATE messages SET deadline = now() - interval '1 ms' WHERE message_id = $1`, f.messageID)
 		must(t, err)
 	}
-	parked := func(t *testing.T, f flow) {
-		must(t, f.messages.Park(t.Context(), domain.NewPark{OwnerID: acme, MessageID: f.messageID, Park: "run/1", Step: "messaging.Send", Reason: "x"}))
-	}
+	parked := func(t *testing.T, f flow) { f.park(t) }
 	foundOut := func(n int) func(*testing.T, flow) { // by a callback, whatever was believed
-		return func(t *testing.T, f flow) {
-			_, err := f.messages.ApplyStatus(t.Context(), callback(f.key(1, n), newSid(), domain.StatusSent, 0))
-			must(t, err)
-		}
+		return func(t *testing.T, f flow) { f.apply(t, callback(f.key(1, n), newSid(), domain.StatusSent, 0)) }
 	}
 	steps := func(all ...func(*testing.T, flow)) []func(*testing.T, flow) { return all }
 
@@ -59,22 +55,28 @@ func TestClaim(t *testing.T) {
 		"begun":                                  {given: steps(begun(1)), want: domain.ClaimBegun},
 		"accepted":                               {given: steps(attempt(1, accepted(newSid()))), want: domain.ClaimResolved, resolved: domain.AttemptAccepted, number: 1},
 		"refused":                                {given: steps(attempt(1, refused)), want: domain.ClaimResolved, resolved: domain.AttemptRefused, number: 1},
-		"unknown":                                {given: steps(attempt(1, unknown)), want: domain.ClaimResolved, resolved: domain.AttemptUnknown, number: 1},
+		"unknown, still looked for":              {given: steps(attempt(1, unknown)), want: domain.ClaimResolved, resolved: domain.AttemptUnknown, number: 1},
+		"declared unknown":                       {given: steps(lost(1)), want: domain.ClaimResolved, resolved: domain.AttemptUnknown, number: 1},
 		"not sent":                               {given: steps(attempt(1, notSent)), want: domain.ClaimGranted},
 		"a new attempt while the first is begun": {given: steps(begun(1)), attempt: 2, kind: domain.KindConflict},
 		"a new attempt after a refusal":          {given: steps(attempt(1, refused)), attempt: 2, want: domain.ClaimGranted},
-		"a new attempt after an unknown one":     {given: steps(attempt(1, unknown)), attempt: 2, want: domain.ClaimGranted},
+		"a new attempt while one is looked for":  {given: steps(attempt(1, unknown)), attempt: 2, kind: domain.KindConflict},
+		"a new attempt after an unknown one":     {given: steps(lost(1)), attempt: 2, want: domain.ClaimGranted},
+		"a third after all that let it begin":    {given: steps(lost(1), attempt(2, refused), attempt(3, notSent)), attempt: 4, want: domain.ClaimGranted},
+		"a third while the first is looked for":  {given: steps(attempt(1, unknown)), attempt: 3, kind: domain.KindConflict},
 		"a new attempt after one not sent":       {given: steps(attempt(1, notSent)), attempt: 2, want: domain.ClaimGranted},
 		"a new attempt after an accepted one": {
 			given: steps(attempt(1, accepted(newSid()))), attempt: 2, want: domain.ClaimResolved, resolved: domain.AttemptAccepted, number: 1,
 		},
 		"an earlier attempt got through after all": {
-			given: steps(attempt(1, unknown), begun(2), foundOut(1)), attempt: 2, want: domain.ClaimResolved, resolved: domain.AttemptAccepted, number: 1,
+			given: steps(lost(1), begun(2), foundOut(1)), attempt: 2, want: domain.ClaimResolved, resolved: domain.AttemptAccepted, number: 1,
 		},
 		"an earlier attempt got through before a refusal": {
-			given: steps(attempt(1, unknown), attempt(2, refused), foundOut(1)), attempt: 2, want: domain.ClaimResolved, resolved: domain.AttemptAccepted, number: 1,
+			given: steps(lost(1), attempt(2, refused), foundOut(1)), attempt: 2, want: domain.ClaimResolved, resolved: domain.AttemptAccepted, number: 1,
 		},
-		"an older attempt again while a newer is begun": {given: steps(attempt(1, notSent), begun(2)), kind: domain.KindConflict},
+		"an older attempt again while a newer is begun":         {given: steps(attempt(1, notSent), begun(2)), kind: domain.KindConflict},
+		"an older attempt again after a newer was perhaps sent": {given: steps(attempt(1, notSent), lost(2)), kind: domain.KindConflict},
+		"an older attempt again after a newer was refused":      {given: steps(attempt(1, notSent), attempt(2, refused)), want: domain.ClaimGranted},
 		"an older refusal again while a newer is begun": {
 			given: steps(attempt(1, refused), begun(2)), want: domain.ClaimResolved, resolved: domain.AttemptRefused, number: 1,
 		},
@@ -96,18 +98,24 @@ func TestClaim(t *testing.T) {
 		"past the deadline, accepted": {
 			given: steps(attempt(1, accepted(newSid())), late), want: domain.ClaimResolved, resolved: domain.AttemptAccepted, number: 1,
 		},
-		"past the deadline, not sent":        {given: steps(attempt(1, notSent), late), want: domain.ClaimExpired},
-		"the second part":                    {given: steps(attempt(1, accepted(newSid()))), part: 2, want: domain.ClaimGranted},
-		"the second part, past the deadline": {given: steps(attempt(1, accepted(newSid())), late), part: 2, want: domain.ClaimExpired},
-		"the second part, finished":          {given: steps(attempt(1, accepted(newSid())), finished), part: 2, want: domain.ClaimClosed},
-		"the second part of what was closed": {given: steps(replyState(domain.ReplyFailed)), part: 2, want: domain.ClaimClosed},
-		"a part beyond the end":              {part: 3, kind: domain.KindInvalid},
-		"a part before the beginning":        {part: -1, kind: domain.KindInvalid},
-		"an attempt before the first":        {attempt: -1, kind: domain.KindInvalid},
+		"past the deadline, not sent":              {given: steps(attempt(1, notSent), late), want: domain.ClaimExpired},
+		"the second part":                          {given: steps(attempt(1, accepted(newSid()))), part: 2, want: domain.ClaimGranted},
+		"the second part, past the deadline":       {given: steps(attempt(1, accepted(newSid())), late), part: 2, want: domain.ClaimExpired},
+		"the second part, finished":                {given: steps(attempt(1, accepted(newSid())), finished), part: 2, want: domain.ClaimClosed},
+		"the second part of what was closed":       {given: steps(replyState(domain.ReplyFailed)), part: 2, want: domain.ClaimClosed},
+		"the second part before the first":         {part: 2, kind: domain.KindConflict},
+		"the second part while the first is begun": {given: steps(begun(1)), part: 2, kind: domain.KindConflict},
+		"the second part after a refusal":          {given: steps(attempt(1, refused)), part: 2, kind: domain.KindConflict},
+		"the third part before the second":         {given: steps(attempt(1, accepted(newSid()))), part: 3, kind: domain.KindConflict},
+		"a part beyond the end": {
+			given: steps(attempt(1, accepted(newSid())), func(t *testing.T, f flow) { f.send(t, 2, 1) }), part: 3, kind: domain.KindInvalid,
+		},
+		"a part before the beginning": {part: -1, kind: domain.KindInvalid},
+		"an attempt before the first": {attempt: -1, kind: domain.KindInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := s.inbound(t, "Hello", twoParts())
+			f := s.another().inbound(t, "Hello", twoParts())
 			for _, step := range c.given {
 				step(t, f)
 			}
@@ -142,17 +150,19 @@ func TestClaimGrantsAllThatThePostNeeds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	reply := s.inbound(t, "Hello", twoParts())
-	for part, want := range map[int]string{1: strings.Repeat("a", domain.MaxBody), 2: strings.Repeat("b", 200)} {
-		claim := reply.begin(t, part, 1)
+	for i, want := range []string{strings.Repeat("a", domain.MaxBody), strings.Repeat("b", 200)} {
+		claim := reply.begin(t, i+1, 1)
 		if claim.From != ourNumber || claim.To != person || claim.AccountSid != account || claim.Body != want || claim.Media != nil {
-			t.Errorf("part %d: got %+v", part, claim)
+			t.Errorf("part %d: got %+v", i+1, claim)
 		}
+		reply.resolve(t, i+1, 1, accepted(newSid()))
 	}
 	own := s.outbound(t, "Good morning")
 	claim := own.begin(t, 1, 1)
 	if claim.From != ourNumber || claim.To != person || claim.AccountSid != account || claim.Body != "Good morning" {
 		t.Errorf("got %+v", claim)
 	}
+	own.resolve(t, 1, 1, accepted(newSid()))
 
 	long := outbound(twoParts())
 	long.Media = []domain.Media{{URL: "https://example.com/1"}}
@@ -161,6 +171,7 @@ func TestClaimGrantsAllThatThePostNeeds(t *testing.T) {
 	equal(t, "parts", recorded.Parts, 2)
 	f := flow{s, recorded.MessageID, long.WorkflowID, ""}
 	equal(t, "media of the first part", len(f.begin(t, 1, 1).Media), 1)
+	f.resolve(t, 1, 1, accepted(newSid()))
 	equal(t, "media of the second part", len(f.begin(t, 2, 1).Media), 0)
 	equal(t, "rows of the second part", value[int](t, s, `SELECT count(*) FROM messages WHERE in_reply_to = $1`, f.messageID), 1)
 }
@@ -181,8 +192,7 @@ func TestClaimOfWhatWasNotSentStartsAfresh(t *testing.T) {
 	f := s.inbound(t, "Hello", "An answer")
 	f.begin(t, 1, 1)
 	f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptNotSent, ErrorCode: 20429, ErrorKind: domain.KindThrottled, Error: "too many requests"})
-	_, err := s.pool.Exec(t.Context(), `UPDATE send_attempts SET begun_at = begun_at - interval '1 hour', post_before = post_before - interval '1 hour'`)
-	must(t, err)
+	f.age(t)
 	f.begin(t, 1, 1)
 	row := f.trace(t).Attempts[0]
 	if row.State != domain.AttemptBegun || row.ErrorCode != 0 || row.Error != "" || row.ResolvedAt != nil || time.Since(row.BegunAt) > time.Minute {
@@ -190,6 +200,8 @@ func TestClaimOfWhatWasNotSentStartsAfresh(t *testing.T) {
 	}
 	left := value[float64](t, s, `SELECT round(extract(epoch FROM post_before - begun_at), 3)::float8 FROM send_attempts`)
 	equal(t, "seconds to post in", left, postWithin.Seconds())
+	left = value[float64](t, s, `SELECT round(extract(epoch FROM answer_before - post_before), 3)::float8 FROM send_attempts`)
+	equal(t, "seconds to answer in", left, sendTimeout.Seconds())
 	equal(t, "rows of the part", value[int](t, s, `SELECT count(*) FROM messages WHERE in_reply_to IS NOT NULL`), 1)
 	equal(t, "next seq", value[int](t, s, `SELECT next_seq FROM pairs`), 3)
 }
@@ -198,7 +210,7 @@ func TestClaimEndsThePark(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	f := s.inbound(t, "Hello", twoParts())
-	park := domain.NewPark{OwnerID: acme, MessageID: f.messageID, Park: "run/1", Step: "messaging.Send", Reason: "the token is wrong"}
+	park := f.newPark("run/1")
 	for range 2 {
 		must(t, s.messages.Park(t.Context(), park))
 	}
@@ -215,13 +227,13 @@ func TestClaimEndsThePark(t *testing.T) {
 	f.resolve(t, 1, 1, accepted(sid))
 	park.Park = "run/2"
 	must(t, s.messages.Park(t.Context(), park))
-	_, err := s.messages.ApplyStatus(t.Context(), callback(f.key(1, 1), sid, domain.StatusDelivered, 0))
-	must(t, err)
+	f.apply(t, callback(f.key(1, 1), sid, domain.StatusDelivered, 0))
 	m = f.trace(t).Message
 	equal(t, "reply state in the second park", m.ReplyState, domain.ReplyAnswered)
 	equal(t, "second park", m.Park, "run/2")
 	f.begin(t, 2, 1)
 	equal(t, "second park after the claim", f.trace(t).Message.Park, "")
+	f.resolve(t, 2, 1, accepted(newSid()))
 
 	f.finish(t, domain.OutcomeReplied, "")
 	must(t, s.messages.Park(t.Context(), park)) // too late
@@ -254,7 +266,7 @@ func TestAttemptsClaimedAtOnceAreGrantedOneAtATime(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	for range 5 {
-		f := s.inbound(t, "Hello", "An answer")
+		f := s.another().inbound(t, "Hello", "An answer")
 		granted := 0
 		type result struct {
 			claim domain.Claim
@@ -325,7 +337,7 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := s.inbound(t, "Hello", "An answer")
+			f := s.another().inbound(t, "Hello", "An answer")
 			f.begin(t, 1, 1)
 			var got domain.Attempt
 			for _, answer := range c.answers {
@@ -352,7 +364,7 @@ func TestLateAnswerBindsWhateverTheFlowIsDoing(t *testing.T) {
 	s := newStore(t)
 	f := s.inbound(t, "Hello", "An answer")
 	f.begin(t, 1, 1)
-	equal(t, "outcome", f.finish(t, domain.OutcomeAbandoned, "by an operator").Outcome, domain.OutcomeUnknown)
+	equal(t, "outcome", f.giveUp(t, domain.OutcomeAbandoned, "by an operator").Outcome, domain.OutcomeUnknown)
 	sid := newSid()
 	got := f.resolve(t, 1, 1, accepted(sid))
 	equal(t, "attempt", got, domain.Attempt{Number: 1, State: domain.AttemptAccepted, Sid: sid, Status: domain.StatusQueued})

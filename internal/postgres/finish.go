@@ -8,7 +8,8 @@ import (
 	"parley/internal/domain"
 )
 
-// Park marks a message as waiting for a person. Key: the park. A message that is not open any more stays as it is.
+// Park marks a message as waiting for a person, and gives up the pair, as soon as nothing of it can be under way. Key: the park. A
+// message whose flow is over stays as it is.
 func (m *Messages) Park(ctx context.Context, in domain.NewPark) error {
 	return inTx(ctx, m.pool, "park", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
@@ -18,22 +19,35 @@ func (m *Messages) Park(ctx context.Context, in domain.NewPark) error {
 			UPDATE messages SET park = $2, park_step = $3, park_reason = $4,
 				reply_state = CASE reply_state WHEN 'pending' THEN 'parked' ELSE reply_state END
 			WHERE message_id = $1 AND finished_at IS NULL`, in.MessageID, in.Park, in.Step, text(in.Reason))
-		return err
+		if err != nil {
+			return err
+		}
+		return giveUp(ctx, tx, in.MessageID)
 	})
 }
 
 // Finish closes a message's flow, on every way out. Key: the message. The rows decide, whatever the flow remembers: what
-// Twilio accepted is answered and charged, an attempt still begun is declared unknown, a message still open is closed, and what
-// was reserved and not charged is handed back. After it no claim of the message is granted.
+// Twilio accepted is answered and charged, a message still open is closed, the pair and what was reserved and not charged are handed
+// back. After it no claim of the message is granted. An attempt that is not resolved has to be looked for first: it is returned
+// and nothing is changed, unless in.GiveUp declares it unknown. It returns KindBusy, then, while something of it may be under way.
 func (m *Messages) Finish(ctx context.Context, in domain.NewFinish) (finished domain.Finished, err error) {
 	err = inTx(ctx, m.pool, "finish", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `
-			UPDATE send_attempts SET state = 'unknown', resolved_at = clock_timestamp() WHERE message_id = $1 AND state = 'begun'`,
-			in.MessageID); err != nil {
+		unresolved, err := collect[domain.AttemptKey](ctx, tx, `
+			SELECT message_id, part, attempt FROM send_attempts WHERE message_id = $1 AND resolved_at IS NULL`, in.MessageID)
+		if err != nil {
 			return err
+		}
+		for _, key := range unresolved {
+			if !in.GiveUp {
+				finished.Unresolved = &key
+				return nil
+			}
+			if err := declareUnknown(ctx, tx, key); err != nil {
+				return err
+			}
 		}
 		rows, err := endOf(ctx, tx, in.MessageID)
 		if err != nil {
@@ -53,7 +67,10 @@ func (m *Messages) Finish(ctx context.Context, in domain.NewFinish) (finished do
 			UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = CASE WHEN outcome = $3 THEN outcome_reason ELSE $4 END, park = NULL, park_step = NULL, park_reason = NULL,
 				finished_at = coalesce(finished_at, clock_timestamp())
 			WHERE message_id = $1`, in.MessageID, state, outcome, text(in.Reason))
-		return err
+		if err != nil {
+			return err
+		}
+		return giveUp(ctx, tx, in.MessageID)
 	})
 	return finished, err
 }

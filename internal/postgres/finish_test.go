@@ -21,8 +21,7 @@ func TestFinishDecidesByTheRows(t *testing.T) {
 	}
 	nothing := func(*testing.T, flow) {}
 	delivered := func(t *testing.T, f flow) {
-		_, err := f.messages.ApplyStatus(t.Context(), callback(f.key(1, 1), f.send(t, 1, 1), domain.StatusDelivered, 0))
-		must(t, err)
+		f.apply(t, callback(f.key(1, 1), f.send(t, 1, 1), domain.StatusDelivered, 0))
 	}
 	for name, c := range map[string]struct {
 		given    func(*testing.T, flow)
@@ -44,12 +43,16 @@ func TestFinishDecidesByTheRows(t *testing.T) {
 			delivered, domain.OutcomeCancelled,
 			domain.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered}, domain.ReplyAnswered, domain.AttemptAccepted, reservedAndSettled,
 		},
-		"begun": {
+		"begun, given up": {
 			func(t *testing.T, f flow) { f.begin(t, 1, 1) }, domain.OutcomeCancelled,
 			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reservedAndReleased,
 		},
-		"unknown": {
+		"unknown, given up": {
 			resolved(domain.Resolution{State: domain.AttemptUnknown, Error: "time-out"}), domain.OutcomeAbandoned,
+			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reservedAndReleased,
+		},
+		"declared unknown": {
+			func(t *testing.T, f flow) { f.lose(t, 1, 1) }, domain.OutcomeAbandoned,
 			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reservedAndReleased,
 		},
 		"refused": {
@@ -64,18 +67,17 @@ func TestFinishDecidesByTheRows(t *testing.T) {
 		"nothing tried, believed replied": {nothing, domain.OutcomeReplied, domain.Finished{Outcome: domain.OutcomeFailed}, domain.ReplyFailed, "", reservedAndReleased},
 		"nothing tried, believed sent":    {nothing, domain.OutcomeSent, domain.Finished{Outcome: domain.OutcomeFailed}, domain.ReplyFailed, "", reservedAndReleased},
 		"parked": {
-			func(t *testing.T, f flow) {
-				must(t, f.messages.Park(t.Context(), domain.NewPark{OwnerID: acme, MessageID: f.messageID, Park: "run/1", Step: "x", Reason: "y"}))
-			}, domain.OutcomeAbandoned,
+			func(t *testing.T, f flow) { f.park(t) }, domain.OutcomeAbandoned,
 			domain.Finished{Outcome: domain.OutcomeAbandoned}, domain.ReplyFailed, "", reservedAndReleased,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := s.inbound(t, "Hello", "An answer")
+			f := s.another().inbound(t, "Hello", "An answer")
 			f.reserve(t)
 			c.given(t, f)
-			equal(t, "finished", f.finish(t, c.believed, "first"), c.want)
+			equal(t, "finished", f.giveUp(t, c.believed, "first"), c.want)
+			equal(t, "the pair", f.lock(t), free)
 			rows := snapshotOf(t, f)
 			equal(t, "finished a second time", f.finish(t, c.believed, "first"), c.want)
 			equal(t, "rows after the second time", snapshotOf(t, f), rows)
@@ -123,28 +125,120 @@ func TestFinishAfterTheFirstOfTwoParts(t *testing.T) {
 	f.reserve(t)
 	f.send(t, 1, 1)
 	f.begin(t, 2, 1)
-	equal(t, "outcome", f.finish(t, domain.OutcomeUnknown, "").Outcome, domain.OutcomeReplied)
+	equal(t, "outcome", f.giveUp(t, domain.OutcomeUnknown, "").Outcome, domain.OutcomeReplied)
 	equal(t, "second part", f.attemptState(t, 2, 1), domain.AttemptUnknown)
 	if got, want := f.ledger(t), []string{"reserve ai_replies 1", "settle ai_replies 1", "settle message_segments 11"}; !slices.Equal(got, want) {
 		t.Errorf("ledger %v, want %v", got, want)
 	}
 }
 
-// A flow that was over when its message turned out to be sent: the next Finish says so, and charges it.
-func TestFinishAfterALateCallback(t *testing.T) {
+// An attempt that is not resolved is looked for before anything is finished, whether its POST had no answer or nobody knows of one.
+func TestFinishLeavesWhatIsNotResolved(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for name, given := range map[string]func(*testing.T, flow){
+		"begun":      func(t *testing.T, f flow) { f.begin(t, 1, 1) },
+		"long begun": func(t *testing.T, f flow) { f.begin(t, 1, 1); f.age(t) },
+		"without an answer": func(t *testing.T, f flow) {
+			f.begin(t, 1, 1)
+			f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptUnknown, Error: "time-out"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := s.another().inbound(t, "Hello", "An answer")
+			f.reserve(t)
+			given(t, f)
+			before, held := snapshotOf(t, f), f.lock(t)
+			finished, err := s.messages.Finish(t.Context(), f.newFinish(domain.OutcomeCancelled, "x"))
+			must(t, err)
+			if finished.Unresolved == nil || *finished.Unresolved != f.key(1, 1) || finished.Outcome != "" {
+				t.Errorf("finished %+v, want attempt 1 unresolved", finished)
+			}
+			equal(t, "rows", snapshotOf(t, f), before)
+			equal(t, "the pair", f.lock(t), held)
+
+			f.apply(t, callback(f.key(1, 1), newSid(), domain.StatusDelivered, 0)) // found
+			equal(t, "finished", f.finish(t, domain.OutcomeCancelled, ""), domain.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered})
+			if got := f.ledger(t); !slices.Equal(got, reservedAndSettled) {
+				t.Errorf("ledger %v, want %v", got, reservedAndSettled)
+			}
+		})
+	}
+}
+
+// Even who gives up does so only when nothing can be under way any more.
+func TestGiveUpWaitsForWhatMayBeUnderWay(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	f := s.inbound(t, "Hello", "An answer")
 	f.reserve(t)
 	f.begin(t, 1, 1)
-	equal(t, "outcome", f.finish(t, domain.OutcomeAbandoned, "first").Outcome, domain.OutcomeUnknown)
-	_, err := s.messages.ApplyStatus(t.Context(), callback(f.key(1, 1), newSid(), domain.StatusDelivered, 0))
-	must(t, err)
-	equal(t, "reply state", f.replyState(t), domain.ReplyAnswered)
-	equal(t, "finished", f.finish(t, domain.OutcomeAbandoned, "second"), domain.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered})
-	equal(t, "reason", f.trace(t).Message.Reason, "second")
-	if got, want := f.ledger(t), append(slices.Clone(reservedAndReleased), reservedAndSettled[1:]...); !slices.Equal(got, want) {
-		t.Errorf("ledger %v, want %v", got, want)
+	before := snapshotOf(t, f)
+	in := f.newFinish(domain.OutcomeCancelled, "")
+	in.GiveUp = true
+	_, err := s.messages.Finish(t.Context(), in)
+	wantBusy(t, err, postWithin+sendTimeout)
+	equal(t, "rows", snapshotOf(t, f), before)
+	equal(t, "the pair", f.lock(t), f.holds(1, 1))
+	equal(t, "outcome", f.giveUp(t, domain.OutcomeCancelled, "").Outcome, domain.OutcomeUnknown)
+	equal(t, "the pair", f.lock(t), free)
+}
+
+// A flow that was over when its message turned out to be sent: its end is mended, and it is charged, once.
+func TestWhatTurnsUpAfterTheEndMendsIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	bindings := map[string]func(*testing.T, flow) bool{ // each reports whether it found something
+		"callback": func(t *testing.T, f flow) bool {
+			return f.apply(t, callback(f.key(1, 1), newSid(), domain.StatusDelivered, 0)).Found
+		},
+		"late answer": func(t *testing.T, f flow) bool {
+			answer := accepted(newSid())
+			answer.Status = domain.StatusDelivered
+			return f.resolve(t, 1, 1, answer).State == domain.AttemptAccepted
+		},
+	}
+	for name, bind := range bindings {
+		for kind, of := range map[string]struct {
+			flow   flow
+			want   domain.Outcome
+			ledger []string
+		}{
+			"reply": {
+				s.another().inbound(t, "Hello", "An answer"), domain.OutcomeReplied,
+				append(slices.Clone(reservedAndReleased), reservedAndSettled[1:]...),
+			},
+			"message of ours": {s.another().outbound(t, "Good morning"), domain.OutcomeSent, []string{"settle message_segments 1"}},
+		} {
+			t.Run(name+" of a "+kind, func(t *testing.T) {
+				t.Parallel()
+				f := of.flow
+				if of.want == domain.OutcomeReplied {
+					f.reserve(t)
+				}
+				f.begin(t, 1, 1)
+				equal(t, "outcome", f.giveUp(t, domain.OutcomeAbandoned, "nobody knows").Outcome, domain.OutcomeUnknown)
+				other := f.another()
+				other.person = f.person
+				next := other.outbound(t, "And another thing")
+				next.begin(t, 1, 1)
+
+				equal(t, "found", bind(t, f), true)
+				for range 2 { // and the binding said it all
+					m := f.trace(t).Message
+					equal(t, "reply state", m.ReplyState, domain.ReplyAnswered)
+					equal(t, "outcome", m.Outcome, of.want)
+					if got := f.ledger(t); !slices.Equal(got, of.ledger) {
+						t.Errorf("ledger %v, want %v", got, of.ledger)
+					}
+					equal(t, "the pair, which is another's", f.lock(t), next.holds(1, 1))
+					again := f.apply(t, callback(f.key(1, 1), f.trace(t).Attempts[0].TwilioSid, domain.StatusDelivered, 0))
+					equal(t, "found again", again.Found, false)
+					equal(t, "finished again", f.finish(t, domain.OutcomeAbandoned, "x"), domain.Finished{Outcome: of.want, Status: domain.StatusDelivered})
+				}
+			})
+		}
 	}
 }
 
@@ -152,13 +246,13 @@ func TestFinishBesideTheAnswerToThePost(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	for range 10 {
-		f, sid := s.inbound(t, "Hello", "An answer"), newSid()
+		f, sid := s.another().inbound(t, "Hello", "An answer"), newSid()
 		f.reserve(t)
 		f.begin(t, 1, 1)
 		for _, err := range together(3, func(i int) error {
 			switch i {
 			case 0:
-				_, err := s.messages.Finish(t.Context(), domain.NewFinish{OwnerID: acme, WorkflowID: f.workflowID, MessageID: f.messageID, Ending: domain.OutcomeCancelled})
+				_, err := s.messages.Finish(t.Context(), f.newFinish(domain.OutcomeCancelled, ""))
 				return err
 			case 1:
 				r := accepted(sid)
@@ -237,7 +331,7 @@ func TestReserveAndSettleAtOnce(t *testing.T) {
 			_, err := s.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
 			return err
 		}
-		_, err := s.messages.Finish(t.Context(), domain.NewFinish{OwnerID: acme, WorkflowID: f.workflowID, MessageID: f.messageID, Ending: domain.OutcomeReplied})
+		_, err := s.messages.Finish(t.Context(), f.newFinish(domain.OutcomeReplied, ""))
 		return err
 	}) {
 		must(t, err)

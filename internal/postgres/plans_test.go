@@ -35,8 +35,8 @@ const generated = `
 		SELECT 'd' || i, 'acme', 'm' || i * 2, ARRAY['m' || i * 2], 'Hello' FROM generate_series(0, 24999) i;
 	INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms, answered)
 		SELECT 'r' || i, 'acme', 'm' || i * 2, 'scripted', 'echo', 1, 1, 1, true FROM generate_series(0, 24999) i;
-	INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, twilio_sid, post_before)
-		SELECT 'm' || i * 2, 1, 1, 'acme', 'AC00000000000000000000000000000001', 'accepted', 'SMy' || i, now() FROM generate_series(0, 24999) i;
+	INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, twilio_sid, post_before, answer_before, last_part)
+		SELECT 'm' || i * 2, 1, 1, 'acme', 'AC00000000000000000000000000000001', 'accepted', 'SMy' || i, now(), now(), true FROM generate_series(0, 24999) i;
 	INSERT INTO message_events (owner_id, account_sid, twilio_sid, message_id, part, attempt, source, status)
 		SELECT 'acme', 'AC00000000000000000000000000000001', 'SMy' || i / 2, 'm' || i / 2 * 2, 1, 1, 'callback', 'sent' FROM generate_series(0, 49999) i;
 	INSERT INTO ledger (entry_id, owner_id, workflow_id, message_id, kind, meter, quantity)
@@ -57,7 +57,7 @@ func TestNoStatementReadsAWholeTable(t *testing.T) {
 	traced, err := pgxpool.NewWithConfig(t.Context(), config)
 	must(t, err)
 	t.Cleanup(traced.Close)
-	everyMethod(t, &store{s.url, traced, postgres.NewMessages(traced), postgres.NewDirectory(traced, newCipher(t))})
+	everyMethod(t, &store{s.url, traced, postgres.NewMessages(traced), postgres.NewDirectory(traced, newCipher(t)), person, s.people})
 
 	if len(seen.list) < 25 {
 		t.Fatalf("only %d statements seen: the tracer misses them", len(seen.list))
@@ -94,11 +94,16 @@ func everyMethod(t *testing.T, s *store) {
 	must(t, err)
 	_, err = s.messages.Prompt(ctx, acme, f.messageID)
 	must(t, err)
-	must(t, s.messages.Park(ctx, domain.NewPark{OwnerID: acme, MessageID: f.messageID, Park: "run/1", Step: "x", Reason: "y"}))
+	f.park(t)
 	f.begin(t, 1, 1)
 	f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptRefused, ErrorCode: 21211})
 	sid := f.send(t, 1, 2)
-	f.send(t, 2, 1)
+	f.lose(t, 2, 1)
+	_, err = s.messages.Sought(ctx, acme, f.key(2, 1))
+	must(t, err)
+	_, err = s.messages.Unbound(ctx, account, []string{sid, newSid()})
+	must(t, err)
+	f.send(t, 2, 2)
 	for _, event := range []domain.StatusEvent{
 		callback(f.key(1, 2), sid, domain.StatusSent, 0), callback(domain.AttemptKey{}, sid, domain.StatusDelivered, 0),
 		callback(domain.AttemptKey{}, newSid(), domain.StatusDelivered, 0),
@@ -122,7 +127,11 @@ func everyMethod(t *testing.T, s *store) {
 		f = flow{s, recorded.MessageID, out.WorkflowID, ""}
 	}
 	f.reserve(t)
-	f.finish(t, domain.OutcomeExpired, "")
+	f.begin(t, 1, 1)
+	_, err = s.messages.Sought(ctx, acme, f.key(1, 1))
+	must(t, err)
+	f.giveUp(t, domain.OutcomeExpired, "")
+	f.apply(t, callback(f.key(1, 1), newSid(), domain.StatusSent, 0)) // its end is mended
 	_, _, err = s.directory.ResolveSender(ctx, account, domain.Address{Channel: domain.ChannelSMS, Value: ourNumber})
 	must(t, err)
 }

@@ -133,6 +133,9 @@ func lockPair(ctx context.Context, tx pgx.Tx, ownerID, messageID string) error {
 		FOR UPDATE OF p`, messageID, ownerID).Scan(&pairID)
 }
 
+// seconds turns Postgres's seconds into a duration.
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
 // text makes a string storable: Postgres has neither NUL nor invalid UTF-8 in a text. Each becomes the replacement
 // character, so that nothing is lost for it, and what was not empty does not become so.
 func text(s string) string {

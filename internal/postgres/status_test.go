@@ -58,7 +58,7 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 	s := newStore(t)
 	f := s.inbound(t, "Hello", "An answer")
 	sid := f.send(t, 1, 1)
-	open := s.inbound(t, "Hello again", "Another answer")
+	open := s.another().inbound(t, "Hello again", "Another answer")
 	open.begin(t, 1, 1)
 	ofAccount := func(accountSid string, e domain.StatusEvent) domain.StatusEvent { e.AccountSid = accountSid; return e }
 	before := f.row(t) + open.row(t)
@@ -86,7 +86,7 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 func TestMessageShowsTheBestOfItsAttempts(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	for name, f := range map[string]flow{"a reply": s.inbound(t, "Hello", "An answer"), "a message of ours": s.outbound(t, "Good morning")} {
+	for name, f := range map[string]flow{"a reply": s.another().inbound(t, "Hello", "An answer"), "a message of ours": s.another().outbound(t, "Good morning")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			shows := func(want string) {
@@ -100,8 +100,7 @@ func TestMessageShowsTheBestOfItsAttempts(t *testing.T) {
 				_, err := s.messages.ApplyStatus(t.Context(), callback(f.key(1, attempt), sid, status, code))
 				must(t, err)
 			}
-			f.begin(t, 1, 1)
-			f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptUnknown, Error: "time-out"})
+			f.lose(t, 1, 1)
 			f.begin(t, 1, 2)
 			f.resolve(t, 1, 2, domain.Resolution{State: domain.AttemptRefused, ErrorCode: 21610, ErrorKind: domain.KindDenied})
 			shows(" 21610")
@@ -144,7 +143,7 @@ func TestOrderOfStatusesMakesNoDifference(t *testing.T) {
 	for _, said := range sets {
 		var want string
 		for permutation := range 5 {
-			f, sid := s.inbound(t, "Hello", "An answer"), newSid()
+			f, sid := s.another().inbound(t, "Hello", "An answer"), newSid()
 			f.begin(t, 1, 1)
 			answer, tell := accepted(sid), said
 			answer.Status, answer.Segments = domain.StatusAccepted, 2
@@ -184,13 +183,13 @@ func shuffled(random *rand.Rand, said []domain.StatusEvent) []domain.StatusEvent
 	return tell
 }
 
-// row is all that is stored of a flow's message, its part and its attempt, without ids, sids and times.
+// row is all that is stored of a flow's message, its part and its attempt, without ids, addresses, sids and times.
 func (f flow) row(t *testing.T) string {
 	t.Helper()
 	return value[string](t, f.store, `
 		SELECT jsonb_build_array(
-			(SELECT jsonb_agg(to_jsonb(a) - '{message_id,twilio_sid,begun_at,post_before,resolved_at}'::text[] ORDER BY part, attempt)
+			(SELECT jsonb_agg(to_jsonb(a) - '{message_id,twilio_sid,begun_at,post_before,answer_before,resolved_at}'::text[] ORDER BY part, attempt)
 				FROM send_attempts a WHERE a.message_id = $1),
-			(SELECT jsonb_agg(to_jsonb(m) - '{message_id,pair_id,workflow_id,twilio_sid,in_reply_to,seq,deadline,received_at,created_at}'::text[] ORDER BY seq)
+			(SELECT jsonb_agg(to_jsonb(m) - '{message_id,pair_id,contact_id,from_address,to_address,workflow_id,twilio_sid,in_reply_to,seq,deadline,received_at,created_at}'::text[] ORDER BY seq)
 				FROM messages m WHERE m.message_id = $1 OR m.in_reply_to = $1))::text`, f.messageID)
 }

@@ -2,10 +2,12 @@ package postgres_test
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,7 @@ const (
 	authToken   = "0123456789abcdef-auth-token"
 	secretBody  = "The code of the safe is 4711"
 	postWithin  = 8 * time.Second
+	sendTimeout = 35 * time.Second
 	longEnough  = time.Hour
 	badUTF8     = "caf\xe9\x00!"
 	mendedUTF8  = "caf\uFFFD\uFFFD!"
@@ -41,6 +44,15 @@ type store struct {
 	pool      *pgxpool.Pool
 	messages  *postgres.Messages
 	directory *postgres.Directory
+	person    string // who writes, and is written to: with our number, the pair
+	people    *atomic.Int64
+}
+
+// another is the same store with another person: flows of one person wait for each other.
+func (s *store) another() *store {
+	other := *s
+	other.person = fmt.Sprintf("+1555%07d", s.people.Add(1))
+	return &other
 }
 
 func newStore(t *testing.T) *store {
@@ -62,7 +74,7 @@ func emptyStore(t *testing.T) *store {
 		query.Set("pool_max_conns", strconv.Itoa(parallelism))
 		u.RawQuery = query.Encode()
 	}))
-	return &store{databaseURL, pool, postgres.NewMessages(pool), postgres.NewDirectory(pool, newCipher(t))}
+	return &store{databaseURL, pool, postgres.NewMessages(pool), postgres.NewDirectory(pool, newCipher(t)), person, &atomic.Int64{}}
 }
 
 func open(t *testing.T, url string) *pgxpool.Pool {
@@ -116,6 +128,7 @@ type flow struct {
 func (s *store) inbound(t *testing.T, body, reply string) flow {
 	t.Helper()
 	in := received(body)
+	in.Received.From = s.person
 	recorded, err := s.messages.RecordInbound(t.Context(), in)
 	must(t, err)
 	f := flow{s, recorded.MessageID, in.WorkflowID, recorded.DraftID}
@@ -132,6 +145,7 @@ func (s *store) inbound(t *testing.T, body, reply string) flow {
 func (s *store) outbound(t *testing.T, body string) flow {
 	t.Helper()
 	in := outbound(body)
+	in.To = s.person
 	recorded, err := s.messages.RecordOutbound(t.Context(), in)
 	must(t, err)
 	return flow{s, recorded.MessageID, in.WorkflowID, ""}
@@ -142,7 +156,7 @@ func (f flow) key(part, attempt int) domain.AttemptKey {
 }
 
 func (f flow) newClaim(part, attempt int) domain.NewClaim {
-	return domain.NewClaim{AttemptKey: f.key(part, attempt), OwnerID: acme, DraftID: f.draftID, PostWithin: postWithin}
+	return domain.NewClaim{AttemptKey: f.key(part, attempt), OwnerID: acme, DraftID: f.draftID, PostWithin: postWithin, Timeout: sendTimeout}
 }
 
 // begin claims an attempt, which must be granted.
@@ -174,11 +188,72 @@ func (f flow) send(t *testing.T, part, attempt int) string {
 	return sid
 }
 
+// age lets an hour pass since every attempt of the message began: nothing of them can be under way any more.
+func (f flow) age(t *testing.T) {
+	t.Helper()
+	_, err := f.pool.Exec(t.Context(), `
+		UPDATE send_attempts SET begun_at = begun_at - interval '1 hour', post_before = post_before - interval '1 hour',
+			answer_before = answer_before - interval '1 hour' WHERE message_id = $1`, f.messageID)
+	must(t, err)
+	_, err = f.pool.Exec(t.Context(), `
+		UPDATE pairs SET locked_until = locked_until - interval '1 hour'
+		WHERE pair_id = (SELECT pair_id FROM messages WHERE message_id = $1) AND lock_message = $1`, f.messageID)
+	must(t, err)
+}
+
+func (f flow) declare(t *testing.T, part, attempt int) domain.Attempt {
+	t.Helper()
+	stored, err := f.messages.DeclareUnknown(t.Context(), acme, f.key(part, attempt))
+	must(t, err)
+	return stored
+}
+
+// lose claims an attempt that is never answered, and declares it unknown.
+func (f flow) lose(t *testing.T, part, attempt int) {
+	t.Helper()
+	f.begin(t, part, attempt)
+	f.age(t)
+	equal(t, "state", f.declare(t, part, attempt).State, domain.AttemptUnknown)
+}
+
+func (f flow) apply(t *testing.T, event domain.StatusEvent) domain.StatusChange {
+	t.Helper()
+	change, err := f.messages.ApplyStatus(t.Context(), event)
+	must(t, err)
+	return change
+}
+
+func (f flow) newPark(name string) domain.NewPark {
+	return domain.NewPark{OwnerID: acme, MessageID: f.messageID, Park: name, Step: "messaging.Send", Reason: "the token is wrong"}
+}
+
+func (f flow) park(t *testing.T) {
+	t.Helper()
+	must(t, f.messages.Park(t.Context(), f.newPark("run/1")))
+}
+
+func (f flow) newFinish(believed domain.Outcome, reason string) domain.NewFinish {
+	return domain.NewFinish{OwnerID: acme, WorkflowID: f.workflowID, MessageID: f.messageID, Ending: believed, Reason: reason}
+}
+
+// finish closes the flow, of which no attempt may be unresolved.
 func (f flow) finish(t *testing.T, believed domain.Outcome, reason string) domain.Finished {
 	t.Helper()
-	finished, err := f.messages.Finish(t.Context(), domain.NewFinish{
-		OwnerID: acme, WorkflowID: f.workflowID, MessageID: f.messageID, Ending: believed, Reason: reason,
-	})
+	finished, err := f.messages.Finish(t.Context(), f.newFinish(believed, reason))
+	must(t, err)
+	if finished.Unresolved != nil {
+		t.Fatalf("not finished: %+v is unresolved", *finished.Unresolved)
+	}
+	return finished
+}
+
+// giveUp closes the flow, whatever became of its attempts, after nothing of them can be under way.
+func (f flow) giveUp(t *testing.T, believed domain.Outcome, reason string) domain.Finished {
+	t.Helper()
+	f.age(t)
+	in := f.newFinish(believed, reason)
+	in.GiveUp = true
+	finished, err := f.messages.Finish(t.Context(), in)
 	must(t, err)
 	return finished
 }

@@ -42,8 +42,60 @@ type Message struct {
 	Body      string    `json:"body"`
 	Status    string    `json:"status"`
 	ErrorCode int       `json:"error_code"`
+	Twin      bool      `json:"twin"`  // listed beside a message, and sent by nobody: see Rule.Twin
+	Fault     string    `json:"fault"` // the fault that it met by chance or by a magic number
 	CreatedAt time.Time `json:"created_at"`
 }
+
+// Rule is a rule of the simulator, as its PUT /simulate/script takes it. What the fields mean stands at the simulator's own
+// Rule (simulator/twiliosim/script.go).
+type Rule struct {
+	To    string `json:"to,omitempty"` // empty: everybody without a rule of their own
+	Times int    `json:"times,omitempty"`
+
+	StatusCode      int    `json:"status_code,omitempty"`
+	Code            int    `json:"code,omitempty"`
+	RetryAfter      int    `json:"retry_after,omitempty"`
+	Answer          string `json:"answer,omitempty"` // hold, reset, garbage
+	Accepted        bool   `json:"accepted,omitempty"`
+	ResponseDelayMS int    `json:"response_delay_ms,omitempty"`
+
+	Status          string `json:"status,omitempty"` // delivered, undelivered, failed, sent
+	ErrorCode       int    `json:"error_code,omitempty"`
+	Callbacks       string `json:"callbacks,omitempty"` // normal, none, twice, reversed, early
+	CallbackDelayMS int    `json:"callback_delay_ms,omitempty"`
+
+	ListDelayMS int  `json:"list_delay_ms,omitempty"`
+	Twin        bool `json:"twin,omitempty"`
+	ReadDelayMS int  `json:"read_delay_ms,omitempty"`
+
+	Random *Random `json:"random,omitempty"`
+}
+
+// Random lets a share of the creates meet a fault, the same ones for the same seed and the same people.
+type Random struct {
+	Seed uint64  `json:"seed"`
+	Rate float64 `json:"rate"`
+}
+
+// Requests counts creates, as the simulator's GET /simulate/requests does.
+type Requests struct {
+	Creates      int            `json:"creates"` // that arrived, whatever became of them
+	ByTo         map[string]int `json:"by_to"`
+	Accepted     int            `json:"accepted"` // that became a message, whatever was answered
+	AcceptedByTo map[string]int `json:"accepted_by_to"`
+	Faults       map[string]int `json:"faults"` // that met a fault by chance or by a magic number, by its name
+}
+
+// DoorState says how the simulator's second address behaves.
+type DoorState string
+
+// The states of the door.
+const (
+	DoorOpen    DoorState = "open"
+	DoorClosed  DoorState = "closed"  // connections are refused
+	DoorStalled DoorState = "stalled" // over https, the TLS handshake never ends
+)
 
 // Deliver lets the simulator deliver a message to the webhook and returns the answer, whatever it is.
 func (s *Stack) Deliver(in Inbound) InboundAnswer {
@@ -76,12 +128,12 @@ func (s *Stack) Messages() []Message {
 	return list.Messages
 }
 
-// SentTo returns the messages that Twilio accepted for a person, oldest first.
+// SentTo returns the messages that Twilio accepted for a person, oldest first; twins are none.
 func (s *Stack) SentTo(to string) []Message {
 	s.t.Helper()
 	var sent []Message
 	for _, message := range s.Messages() {
-		if message.To == to && message.Direction != "inbound" {
+		if message.To == to && message.Direction != "inbound" && !message.Twin {
 			sent = append(sent, message)
 		}
 	}
@@ -108,20 +160,49 @@ func (s *Stack) AwaitAnswers(to string, count int, within time.Duration) []Messa
 	return sent
 }
 
-// Script tells the simulator how to treat the messages to one recipient; rule is the JSON of its PUT /simulate/script.
-func (s *Stack) Script(rule map[string]any) {
+// Script tells the simulator how to treat the messages to one recipient, or to everybody.
+func (s *Stack) Script(rule Rule) {
 	s.t.Helper()
 	s.simulate(http.MethodPut, "/simulate/script", rule, nil)
 }
 
-// Creates returns how many creates the simulator received for a recipient, whatever became of them.
-func (s *Stack) Creates(to string) int {
+// Unscript makes the simulator treat everybody as usual again.
+func (s *Stack) Unscript() {
 	s.t.Helper()
-	var requests struct {
-		ByTo map[string]int `json:"by_to"`
-	}
+	s.simulate(http.MethodDelete, "/simulate/script", nil, nil)
+}
+
+// Requests returns what the simulator has counted.
+func (s *Stack) Requests() Requests {
+	s.t.Helper()
+	var requests Requests
 	s.simulate(http.MethodGet, "/simulate/requests", nil, &requests)
-	return requests.ByTo[to]
+	return requests
+}
+
+// Creates returns how many creates the simulator received for a recipient, whatever became of them.
+func (s *Stack) Creates(to string) int { s.t.Helper(); return s.Requests().ByTo[to] }
+
+// Accepted returns how many messages to a recipient the simulator accepted, whatever it answered.
+func (s *Stack) Accepted(to string) int { s.t.Helper(); return s.Requests().AcceptedByTo[to] }
+
+// SetAPIToken changes what the simulated Twilio takes for the account's token, AuthToken making it right again. Its
+// webhooks stay signed with AuthToken.
+func (s *Stack) SetAPIToken(token string) {
+	s.t.Helper()
+	s.simulate(http.MethodPut, "/simulate/token", map[string]any{"auth_token": token, "api_only": true}, nil)
+}
+
+// Door puts the simulator's second address of Twilio's API into a state and returns it as host:port, always the same. It is
+// for what goes wrong before a request is written: a worker is sent there by AddWorker with
+// PARLEY_TWILIO_BASE_URL=http://<address>, or https:// for a handshake that stalls.
+func (s *Stack) Door(state DoorState) (address string) {
+	s.t.Helper()
+	var door struct {
+		Address string `json:"address"`
+	}
+	s.simulate(http.MethodPut, "/simulate/door", map[string]DoorState{"state": state}, &door)
+	return door.Address
 }
 
 // simulateTimeout bounds one call of the simulator, which waits for the webhook.

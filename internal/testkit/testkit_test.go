@@ -197,3 +197,38 @@ func TestAProcessLivesSeveralTimes(t *testing.T) {
 		t.Errorf("a worker that was told to stop ended with %d", code)
 	}
 }
+
+// TestAScriptedTwilio uses every control of the simulated Twilio once, through the typed helpers.
+func TestAScriptedTwilio(t *testing.T) {
+	t.Parallel()
+	stack := testkit.NewStack(t, testkit.Options{PerRole: true})
+	stack.Worker(contract.RoleMessaging).Stop()
+	door := stack.Door(testkit.DoorClosed)
+	stack.AddWorker(contract.RoleMessaging, "PARLEY_TWILIO_BASE_URL=http://"+door)
+	customer := stack.Customer()
+	stack.Script(testkit.Rule{To: customer, CallbackDelayMS: 1, Callbacks: "early", Twin: true})
+	stack.Say(customer, "Is the door open?")
+	time.Sleep(500 * time.Millisecond) // tries that come to nothing
+	if requests := stack.Requests(); requests.Creates != 0 {
+		t.Errorf("through a closed door: %+v", requests)
+	}
+	if opened := stack.Door(testkit.DoorOpen); opened != door {
+		t.Errorf("the door moved from %s to %s", door, opened)
+	}
+	if answers := stack.AwaitAnswers(customer, 1, 30*time.Second); len(answers) != 1 || stack.Accepted(customer) != 1 {
+		t.Errorf("answers: %+v, %+v", answers, stack.Requests())
+	}
+	if twins := stack.Messages(); !twins[len(twins)-1].Twin {
+		t.Errorf("no twin: %+v", twins)
+	}
+
+	stack.Unscript()
+	stack.SetAPIToken("wrong")
+	customer = stack.Customer()
+	stack.Say(customer, "And now?") // believed, all the same
+	testkit.EventuallyTrue(t, 30*time.Second, "the answer is refused", func() bool { return stack.Creates(customer) == 1 })
+	stack.SetAPIToken(stack.AuthToken)
+	if accepted := stack.Accepted(customer); accepted != 0 {
+		t.Errorf("%d messages accepted with a wrong token", accepted)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/mail"
 	"net/url"
 	"strconv"
 	"time"
@@ -51,10 +52,16 @@ type NewMessage struct {
 
 // Message is a message as Twilio shows it.
 type Message struct {
-	Sid       string
-	Status    domain.Status
-	Segments  int // 0 where Twilio does not know yet
-	ErrorCode int // why it was not delivered, 0 where it was or still may be
+	Sid                 string
+	Direction           string // inbound, outbound-api, outbound-call or outbound-reply
+	From                string // may be empty while a messaging service has not chosen a sender
+	To                  string
+	MessagingServiceSid string
+	Body                string    // as Twilio changed it, see Match
+	DateCreated         time.Time // in whole seconds, zero where Twilio did not say
+	Status              domain.Status
+	Segments            int // 0 where Twilio does not know yet
+	ErrorCode           int // why it was not delivered, 0 where it was or still may be
 }
 
 // Created is what came of one POST.
@@ -112,7 +119,7 @@ func (c *Client) Fetch(ctx context.Context, credentials domain.Credentials, sid 
 	if err == nil && call.status == http.StatusOK && readable(message) {
 		return newMessage(message), nil
 	}
-	return Message{}, call.fetchError(err)
+	return Message{}, call.readError("fetching a message", domain.KindNotFound, err)
 }
 
 func (c *Client) newExchange(ctx context.Context) *exchange {
@@ -133,17 +140,29 @@ func readable(m *api.ApiV2010Message) bool {
 }
 
 func newMessage(m *api.ApiV2010Message) Message {
-	message := Message{Sid: *m.Sid}
-	if m.Status != nil {
-		message.Status = domain.Status(*m.Status)
+	message := Message{
+		Sid:                 *m.Sid,
+		Direction:           value(m.Direction),
+		From:                value(m.From),
+		To:                  value(m.To),
+		MessagingServiceSid: value(m.MessagingServiceSid),
+		Body:                value(m.Body),
+		Status:              domain.Status(value(m.Status)),
+		ErrorCode:           value(m.ErrorCode),
 	}
-	if m.NumSegments != nil {
-		message.Segments, _ = strconv.Atoi(*m.NumSegments) // a number as text; anything else means not known
+	if created, err := mail.ParseDate(value(m.DateCreated)); err == nil { // RFC 2822, as mail writes it
+		message.DateCreated = created.UTC()
 	}
-	if m.ErrorCode != nil {
-		message.ErrorCode = *m.ErrorCode
-	}
+	message.Segments, _ = strconv.Atoi(value(m.NumSegments)) // a number as text; anything else means not known
 	return message
+}
+
+// value returns a field of an answer, zero where it is null or missing.
+func value[T any](field *T) (v T) {
+	if field != nil {
+		v = *field
+	}
+	return v
 }
 
 // created sorts the end of a POST into the four states.
@@ -172,8 +191,8 @@ func (e *exchange) created(message *api.ApiV2010Message, err error) Created {
 	}
 }
 
-// fetchError says why a message could not be read.
-func (e *exchange) fetchError(err error) error {
+// readError says why something could not be read. The kind of Twilio's 404 depends on what was asked for.
+func (e *exchange) readError(doing string, missing domain.Kind, err error) error {
 	code := errorCode(err)
 	explained := Explain(code)
 	kind := domain.KindUnavailable
@@ -181,11 +200,11 @@ func (e *exchange) fetchError(err error) error {
 	case e.status == http.StatusTooManyRequests || (e.refused(code) && explained.Class == ClassThrottled):
 		kind = domain.KindThrottled
 	case e.refused(code) && e.status == http.StatusNotFound:
-		kind = domain.KindNotFound
+		kind = missing
 	case e.refused(code) && explained.Class != ClassAmbiguous:
 		kind = domain.KindConfiguration
 	}
-	failure := domain.Errorf(kind, "fetching a message: %s", e.explain(explained))
+	failure := domain.Errorf(kind, "%s: %s", doing, e.explain(explained))
 	failure.Code, failure.RetryAfter, failure.Err = code, retryAfter(e.header), e.err
 	return failure
 }

@@ -20,6 +20,8 @@ import (
 	"parley/internal/twilio"
 )
 
+const service = "MG0123456789abcdef0123456789abcdef"
+
 var credentials = domain.Credentials{AccountSid: account, AuthToken: "fedcba9876543210fedcba9876543210"}
 
 const created = `{"sid":"` + sid + `","status":"queued","num_segments":"2","error_code":null,"price":null,"body":"hello"}`
@@ -325,10 +327,15 @@ func TestFetchReadsAMessage(t *testing.T) {
 		if r.Method != http.MethodGet || r.RequestURI != "/v.123/2010-04-01/Accounts/"+account+"/Messages/"+sid+".json" {
 			t.Errorf("got %s %s", r.Method, r.RequestURI)
 		}
-		answer(200, `{"sid":"`+sid+`","status":"undelivered","num_segments":"3","error_code":30003,"to":"whatsapp:US.1234"}`)(w, r)
+		answer(200, `{"sid":"`+sid+`","status":"undelivered","num_segments":"3","error_code":30003,"to":"whatsapp:US.1234","from":null,
+			"direction":"outbound-api","body":"hello","messaging_service_sid":"`+service+`","date_created":"Fri, 24 May 2019 17:44:46 +0000"}`)(w, r)
 	})
 	got, err := twilio.NewClient(server.URL+"/v.123").Fetch(soon(t), credentials, sid)
-	want := twilio.Message{Sid: sid, Status: domain.StatusUndelivered, Segments: 3, ErrorCode: 30003}
+	want := twilio.Message{
+		Sid: sid, Direction: "outbound-api", To: "whatsapp:US.1234", MessagingServiceSid: service, Body: "hello",
+		DateCreated: time.Date(2019, time.May, 24, 17, 44, 46, 0, time.UTC),
+		Status:      domain.StatusUndelivered, Segments: 3, ErrorCode: 30003,
+	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

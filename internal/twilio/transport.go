@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// maxResponse is the most that is read of an answer. Twilio's message is about 1 KB, a list page of 1000 below 1 MiB.
+// maxResponse is the most that is read of an answer: a page of Twilio's list fits, however long its messages (see pageSize).
 const maxResponse = 1 << 20
 
 // newTransport returns the connections that all calls share.
@@ -44,9 +44,10 @@ func newTransport() *http.Transport {
 // redirects and leaves error bodies open. It makes one request, and remembers what came of it: twilio-go's errors do not
 // tell whether a request was written, or which status an unreadable answer had.
 type exchange struct {
-	ctx  context.Context
-	base *url.URL
-	next http.RoundTripper
+	ctx   context.Context
+	base  *url.URL
+	query string // of the request, encoded
+	next  http.RoundTripper
 
 	used      bool
 	connected bool        // a connection was ready: the request may have been written, even if only in part
@@ -77,8 +78,8 @@ func (e *exchange) aim(req *http.Request) *http.Request {
 	aimed := req.Clone(ctx)
 	aimed.URL.Scheme, aimed.URL.Host, aimed.Host = e.base.Scheme, e.base.Host, ""
 	aimed.URL.Path = strings.TrimSuffix(e.base.Path, "/") + req.URL.Path
-	// twilio-go removes ".<digits>" from the query of a GET, which breaks whatsapp:US.1234. No call of ours needs a query.
-	aimed.URL.RawQuery = ""
+	// twilio-go removes ".<digits>" from the query of a GET, which breaks whatsapp:US.1234: the query is ours, never its.
+	aimed.URL.RawQuery = e.query
 	return aimed
 }
 

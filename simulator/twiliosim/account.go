@@ -36,6 +36,10 @@ type Message struct {
 	CreatedAt      time.Time      `json:"created_at"`
 	UpdatedAt      time.Time      `json:"updated_at"`
 	SentAt         *time.Time     `json:"sent_at,omitempty"`
+	Twin           bool           `json:"twin,omitempty"`  // the failed twin of a message: no create of its own
+	Fault          string         `json:"fault,omitempty"` // the fault that it met by chance or by a magic number
+
+	listedAt time.Time // when the list begins to show it
 }
 
 // Callback is one status callback and what came back.
@@ -46,10 +50,13 @@ type Callback struct {
 	At         time.Time     `json:"at"`
 }
 
-// Requests is how many creates the account received, whatever became of them.
+// Requests counts the creates of the account since its start.
 type Requests struct {
-	Creates int            `json:"creates"`
-	ByTo    map[string]int `json:"by_to"`
+	Creates      int            `json:"creates"` // that arrived, whatever became of them
+	ByTo         map[string]int `json:"by_to"`
+	Accepted     int            `json:"accepted"` // that became a message, whatever was answered
+	AcceptedByTo map[string]int `json:"accepted_by_to"`
+	Faults       map[string]int `json:"faults"` // that met a fault by chance or by a magic number, by its name
 }
 
 // account is the account that is played, with everything that is remembered of it. It is safe for concurrent use, and
@@ -58,31 +65,46 @@ type account struct {
 	sid string
 
 	mu       sync.Mutex
-	token    string
+	token    string     // signs webhooks
+	password string     // of Basic auth: the token, unless a test made them differ
 	messages []*Message // oldest first
 	bySid    map[string]*Message
 	creates  map[string]int // by recipient
-	script   map[string]Rule
+	accepted map[string]int // by recipient
+	faults   map[string]int // by name
+	script   map[string]*scripted
 }
 
 func newAccount(sid, token string) *account {
 	return &account{
-		sid: sid, token: token,
-		bySid: map[string]*Message{}, creates: map[string]int{}, script: map[string]Rule{},
+		sid: sid, token: token, password: token,
+		bySid: map[string]*Message{}, creates: map[string]int{}, accepted: map[string]int{}, faults: map[string]int{},
+		script: map[string]*scripted{},
 	}
 }
 
-// authToken is the key of Basic auth and of signatures.
-func (a *account) authToken() string {
+// signingToken is the key of signatures.
+func (a *account) signingToken() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.token
 }
 
-func (a *account) setAuthToken(token string) {
+// admits reports whether Basic auth is right.
+func (a *account) admits(user, password string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token = token
+	return user == a.sid && password == a.password
+}
+
+// setToken changes the token, of the API alone or of signatures too.
+func (a *account) setToken(token string, apiOnly bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.password = token
+	if !apiOnly {
+		a.token = token
+	}
 }
 
 // add stores a message. Key: its sid; the first one stays.
@@ -97,6 +119,14 @@ func (a *account) add(m Message) {
 		delete(a.bySid, a.messages[0].Sid)
 		a.messages = slices.Delete(a.messages, 0, 1)
 	}
+}
+
+// accept stores a message that a create became.
+func (a *account) accept(m Message) {
+	a.add(m)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.accepted[m.To]++
 }
 
 func (a *account) message(sid string) (Message, bool) {
@@ -148,37 +178,58 @@ func (a *account) countCreate(to string) {
 func (a *account) requests() Requests {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	counted := Requests{ByTo: maps.Clone(a.creates)}
-	for _, n := range a.creates {
-		counted.Creates += n
+	return Requests{
+		Creates: sum(a.creates), ByTo: maps.Clone(a.creates),
+		Accepted: sum(a.accepted), AcceptedByTo: maps.Clone(a.accepted),
+		Faults: maps.Clone(a.faults),
 	}
-	return counted
 }
 
-// ruleFor returns the rule of a create to a recipient, and uses it up by one: the recipient's own, else the rule for
-// everybody, else the zero rule.
+// ruleFor returns the rule of a create to a recipient, and uses it up by one: the recipient's own, else the fault of a magic
+// number, else the rule for everybody, else the zero rule.
 func (a *account) ruleFor(to string) Rule {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	rule, own := a.script[to]
-	if !own {
-		rule = a.script[everybody]
-	}
-	switch rest := rule; rule.Times {
-	case 0: // always
-	case 1:
-		delete(a.script, rule.To)
-	default:
-		rest.Times--
-		a.script[rule.To] = rest
+	rule := a.take(to)
+	if rule.fault != "" {
+		a.faults[rule.fault]++
 	}
 	return rule
+}
+
+func (a *account) take(to string) Rule {
+	inForce := a.inForce(to)
+	if fault, isMagic := magic(to); isMagic && inForce.To == everybody {
+		return fault.paced(inForce.Rule)
+	}
+	rule, over := inForce.next(to)
+	if over {
+		delete(a.script, inForce.To)
+	}
+	return rule
+}
+
+// inForce returns the rule that would come next for a recipient; the lock is held.
+func (a *account) inForce(to string) *scripted {
+	for _, name := range []string{to, everybody} {
+		if s, found := a.script[name]; found {
+			return s
+		}
+	}
+	return &scripted{}
+}
+
+// readRule returns the rule of a recipient without using it up.
+func (a *account) readRule(to string) Rule {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.inForce(to).Rule
 }
 
 func (a *account) setRule(rule Rule) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.script[rule.To] = rule
+	a.script[rule.To] = &scripted{Rule: rule, creates: map[string]int{}}
 }
 
 func (a *account) clearScript() {
@@ -192,4 +243,12 @@ func (m *Message) copy() Message {
 	snapshot := *m
 	snapshot.Callbacks = slices.Clone(m.Callbacks)
 	return snapshot
+}
+
+func sum(counted map[string]int) int {
+	total := 0
+	for _, n := range counted {
+		total += n
+	}
+	return total
 }

@@ -23,7 +23,7 @@ func (s *Simulator) authenticated(next http.HandlerFunc) http.HandlerFunc {
 		w.Header().Set("Twilio-Request-Id", newSid("RQ"))
 		user, password, _ := r.BasicAuth()
 		path := strings.HasPrefix(r.URL.Path, "/"+apiVersion+"/Accounts/"+s.account.sid+"/")
-		if !path || user != s.account.sid || password != s.account.authToken() {
+		if !path || !s.account.admits(user, password) {
 			s.logger.Warn("request refused", "code", codeAuthenticate)
 			refuse(codeAuthenticate).write(w)
 			return
@@ -36,42 +36,55 @@ func (s *Simulator) authenticated(next http.HandlerFunc) http.HandlerFunc {
 func (s *Simulator) create(w http.ResponseWriter, r *http.Request) {
 	asked := readRequest(r.PostForm)
 	rule := s.account.ruleFor(asked.To)
-	if rule.Hold == HoldBeforeAccept {
-		hang(r)
+	if !rule.accepts() {
+		s.logger.Info("message not accepted", "fault", rule.fault, "to", domain.Mask(asked.To))
+		rule.spoil(w, r)
+		return
 	}
-	refused := rule.refusal()
-	if refused == nil {
-		refused = asked.refusal()
-	}
-	if refused != nil {
+	if refused := asked.refusal(); refused != nil {
 		s.logger.Info("message refused", "code", refused.Code, "to", domain.Mask(asked.To))
-		pause(r, rule.responseDelay())
+		pause(r, milliseconds(rule.ResponseDelayMS))
 		refused.write(w)
 		return
 	}
-	accepted := s.accept(asked, rule)
-	if rule.Hold == HoldAfterAccept {
-		hang(r)
+	accepted, told := s.accept(asked, rule)
+	if rule.Callbacks == CallbacksEarly {
+		await(r, told)
 	}
-	pause(r, rule.responseDelay())
+	if rule.spoils() {
+		rule.spoil(w, r)
+		return
+	}
+	pause(r, milliseconds(rule.ResponseDelayMS))
 	writeJSON(w, http.StatusCreated, s.account.resource(accepted)) // as it was when it was accepted
 }
 
-// accept stores the message and starts its delivery.
-func (s *Simulator) accept(asked request, rule Rule) Message {
+// accept stores the message, and its twin, and starts its delivery. The channel is closed when the callbacks are made.
+func (s *Simulator) accept(asked request, rule Rule) (m Message, told <-chan struct{}) {
+	m = asked.message()
+	m.StatusCallback, m.Fault = asked.StatusCallback, rule.fault
+	m.listedAt = m.CreatedAt.Add(milliseconds(rule.ListDelayMS))
+	s.account.accept(m)
+	if rule.Twin {
+		twin := asked.message()
+		twin.Twin, twin.Status, twin.ErrorCode = true, domain.StatusFailed, defaultDeliveryError
+		s.account.add(twin)
+	}
+	s.logger.Info("message accepted", "fault", rule.fault, "message_sid", m.Sid, "to", domain.Mask(m.To))
+	return m, s.deliver(m, rule)
+}
+
+// message returns the message as it is when Twilio has just accepted it.
+func (r request) message() Message {
 	prefix := "SM"
-	if len(asked.MediaURLs) > 0 {
+	if len(r.MediaURLs) > 0 {
 		prefix = "MM"
 	}
 	now := time.Now()
-	m := Message{
-		Sid: newSid(prefix), Direction: directionOutbound, From: asked.From, To: asked.To, Body: asked.Body, Media: asked.media(),
-		Status: domain.StatusQueued, StatusCallback: asked.StatusCallback, CreatedAt: now, UpdatedAt: now,
+	return Message{
+		Sid: newSid(prefix), Direction: directionOutbound, From: r.From, To: r.To, Body: r.Body, Media: r.media(),
+		Status: domain.StatusQueued, CreatedAt: now, UpdatedAt: now,
 	}
-	s.account.add(m)
-	s.logger.Info("message accepted", "message_sid", m.Sid, "to", domain.Mask(m.To))
-	s.deliver(m, rule)
-	return m
 }
 
 func (s *Simulator) fetch(w http.ResponseWriter, r *http.Request) {
@@ -81,20 +94,14 @@ func (s *Simulator) fetch(w http.ResponseWriter, r *http.Request) {
 		s.notFound(w, r)
 		return
 	}
+	s.slow(r, m.To)
+	m, _ = s.account.message(sid) // as it is now
 	writeJSON(w, http.StatusOK, s.account.resource(m))
 }
 
+// slow takes as long over a read as the recipient's rule says.
+func (s *Simulator) slow(r *http.Request, to string) {
+	pause(r, milliseconds(s.account.readRule(to).ReadDelayMS))
+}
+
 func (s *Simulator) notFound(w http.ResponseWriter, _ *http.Request) { refuse(codeNotFound).write(w) }
-
-// pause waits before an answer. When the caller or the simulator goes meanwhile, there is nobody to answer.
-func pause(r *http.Request, d time.Duration) {
-	if d > 0 && !sleep(r.Context(), d) {
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// hang never answers: it holds the connection until the caller or the simulator goes, and then drops it.
-func hang(r *http.Request) {
-	<-r.Context().Done()
-	panic(http.ErrAbortHandler)
-}

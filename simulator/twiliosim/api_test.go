@@ -195,7 +195,7 @@ func TestFetch(t *testing.T) {
 		t.Error(err)
 	}
 	for _, path := range []string{
-		messagesPath("/SM" + strings.Repeat("0", 32) + ".json"), messagesPath("/" + sid), messagesPath("/" + sid + "/Media.json"),
+		messagesPath("/SM" + strings.Repeat("0", 32) + ".json"), messagesPath("/" + sid), messagesPath("/" + sid + "/Feedback.json"),
 		strings.Replace(messagesPath(""), "Messages", "Calls.json", 1),
 	} {
 		if status, _, got := r.api(http.MethodGet, path, nil); status != http.StatusNotFound || got["code"] != 20404.0 {

@@ -33,9 +33,32 @@ func (s *Simulator) clearScript(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
+// setDoor answers where the door is, for a base URL.
+func (s *Simulator) setDoor(w http.ResponseWriter, r *http.Request) {
+	var wanted struct {
+		State DoorState `json:"state"`
+	}
+	if !readJSON(w, r, &wanted) {
+		return
+	}
+	switch wanted.State {
+	case DoorOpen, DoorClosed, DoorStalled:
+	default:
+		badRequest(w, fmt.Errorf("state: want open, closed or stalled, got %q", wanted.State))
+		return
+	}
+	address, err := s.door.set(r.Context(), wanted.State)
+	if err != nil {
+		writeJSON(w, http.StatusConflict, map[string]string{"error": err.Error()}) // somebody took the port meanwhile
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"address": address})
+}
+
 func (s *Simulator) setToken(w http.ResponseWriter, r *http.Request) {
 	var wanted struct {
 		AuthToken string `json:"auth_token"`
+		APIOnly   bool   `json:"api_only"`
 	}
 	if !readJSON(w, r, &wanted) {
 		return
@@ -44,7 +67,7 @@ func (s *Simulator) setToken(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, errors.New("auth_token: is required"))
 		return
 	}
-	s.account.setAuthToken(wanted.AuthToken)
+	s.account.setToken(wanted.AuthToken, wanted.APIOnly)
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -12,38 +12,45 @@ import (
 // doneDate is the layout of RawDlrDoneDate: the carrier's time to the minute, YYMMDDhhmm.
 const doneDate = "0601021504"
 
-// deliver moves a message through the statuses of its rule and tells each, both beside the caller: a receiver that is slow
-// holds up the next callback, not the delivery.
-func (s *Simulator) deliver(m Message, rule Rule) {
+// deliver moves a message through the statuses of its rule and tells them, both beside the caller: a receiver that is slow
+// holds up the next callback, not the delivery. The channel is closed when the callbacks are made.
+func (s *Simulator) deliver(m Message, rule Rule) (told <-chan struct{}) {
 	route := rule.route()
-	told := make(chan domain.Status, len(route)) // has room for all
+	reached := make(map[domain.Status]chan struct{}, len(route)) // each is closed once the message is there
+	for _, status := range route {
+		reached[status] = make(chan struct{})
+	}
 	s.deliveries.Go(func() {
-		defer close(told)
 		for _, status := range route {
 			if !sleep(s.ctx, rule.callbackDelay()) {
 				return
 			}
 			s.account.setStatus(m.Sid, status, rule.errorCode(status), time.Now())
-			told <- status
+			close(reached[status])
 		}
 	})
-	if m.StatusCallback == "" || rule.Callbacks == CallbacksNone {
-		return
-	}
+	finished := make(chan struct{})
 	s.deliveries.Go(func() {
-		for status := range told {
-			if s.ctx.Err() != nil {
+		defer close(finished)
+		if m.StatusCallback == "" {
+			return
+		}
+		for _, status := range rule.told() {
+			select {
+			case <-reached[status]:
+				s.callBack(m, status, rule.errorCode(status))
+			case <-s.ctx.Done():
 				return
 			}
-			s.callBack(m, status, rule.errorCode(status))
 		}
 	})
+	return finished
 }
 
 // callBack posts one status to the message's StatusCallback and records what came back.
 func (s *Simulator) callBack(m Message, status domain.Status, errorCode int) {
 	form := s.statusForm(m, status, errorCode)
-	answer, err := s.webhooks.post(s.ctx, s.account.authToken(), m.StatusCallback, form)
+	answer, err := s.webhooks.post(s.ctx, s.account.signingToken(), m.StatusCallback, form)
 	made := Callback{Status: status, StatusCode: answer.StatusCode, At: time.Now()}
 	if err != nil {
 		made.Error = err.Error()

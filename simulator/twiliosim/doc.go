@@ -7,6 +7,8 @@
 //	POST /2010-04-01/Accounts/{AccountSid}/Messages.json        create
 //	GET  /2010-04-01/Accounts/{AccountSid}/Messages.json        list: To, From, DateSent, DateSent<, DateSent>, PageSize, PageToken
 //	GET  /2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json  fetch
+//	GET  …/Messages/{Sid}/Media.json                            the files of a message; of them the list has num_media only
+//	GET  …/Messages/{Sid}/Media/{MediaSid}.json                 one file; without .json a redirect to its content
 //
 // Requests are checked as Twilio checks them, and Twilio's magic numbers work
 // (https://www.twilio.com/docs/iam/test-credentials). Not played: messaging services, content templates, scheduling,
@@ -16,16 +18,26 @@
 //
 //	POST   /simulate/inbound   {from, to, body, media, message_sid, params}: posts a signed inbound webhook, answers what came back
 //	GET    /simulate/messages  every message, oldest first, with its status and the callbacks made
-//	GET    /simulate/requests  how many creates arrived, refused and unanswered ones included
+//	GET    /simulate/requests  how many creates arrived and were accepted, by recipient; how often each fault was met
 //	PUT    /simulate/script    a Rule; it replaces the rule of the same recipient
 //	DELETE /simulate/script    everything is normal again
-//	PUT    /simulate/token     {auth_token}: the account's token from now on
+//	PUT    /simulate/token     {auth_token, api_only}: the account's token from now on; api_only: webhooks keep theirs
+//	PUT    /simulate/door      {state}: open, closed or stalled; answers {address}
 //
 // # A message
 //
 // A create is answered queued; then sending, sent and delivered follow, CallbackDelay apart, each with a status callback.
 // A Rule ends it otherwise. As with Twilio, the first status has no callback, and a webhook is tried again only when its
 // connection failed, once.
+//
+// # Faults
+//
+// What can go wrong with one message is a Rule. The usual faults have names and magic numbers, +15005550100 upwards, in the
+// order of the table in faults.go; a rule with Random lets a share of all creates meet one of them, by a seed, so that a run
+// can be replayed. What goes wrong before a request is written happens between a caller and an address, not to a message:
+// for that there is a second listener, the door, that is closed (connection refused) or stalled (with https as the scheme of
+// the caller's base URL the TLS handshake never ends). When it is open, the API answers there over plain HTTP. Its address
+// stays the same.
 //
 // # Failure rules
 //

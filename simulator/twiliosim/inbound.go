@@ -50,7 +50,7 @@ func (s *Simulator) simulateInbound(w http.ResponseWriter, r *http.Request) {
 		Status: statusReceived, CreatedAt: now, UpdatedAt: now, SentAt: &now,
 	}
 	s.account.add(m)
-	got, err := s.webhooks.post(r.Context(), s.account.authToken(), s.inboundURL, s.inboundForm(m, in.Params))
+	got, err := s.webhooks.post(r.Context(), s.account.signingToken(), s.inboundURL, s.inboundForm(m, in.Params))
 	result, status := InboundAnswer{MessageSid: m.Sid, StatusCode: got.StatusCode, Body: got.Body}, http.StatusOK
 	if err != nil {
 		result.Error, status = err.Error(), http.StatusBadGateway

@@ -47,7 +47,9 @@ func (s *Simulator) list(w http.ResponseWriter, r *http.Request) {
 		refuse(codeInvalidParameter).write(w)
 		return
 	}
-	found := slices.DeleteFunc(s.account.all(), func(m Message) bool { return !wanted.matches(m) })
+	s.slow(r, wanted.To)
+	now := time.Now()
+	found := slices.DeleteFunc(s.account.all(), func(m Message) bool { return !wanted.matches(m) || m.listedAt.After(now) })
 	slices.Reverse(found) // Twilio lists the newest first
 	if wanted.After != "" {
 		last := slices.IndexFunc(found, func(m Message) bool { return m.Sid == wanted.After })

@@ -63,6 +63,12 @@ func TestTwilioOpenAPI(t *testing.T) {
 			_, path = (&rig{T: t, url: checked.url}).listBodies(path)
 		}
 	}
+	files := messagesPath("/" + media.Sid + "/Media")
+	through := &rig{T: t, url: checked.url}
+	_, _, listed := through.api(http.MethodGet, files+".json?PageSize=20", nil)
+	for _, file := range listed["media_list"].([]any) {
+		through.api(http.MethodGet, files+"/"+file.(map[string]any)["sid"].(string)+".json", nil)
+	}
 	if problems := checked.found(); len(problems) > 0 {
 		t.Errorf("Twilio would not understand, or would not answer so:\n%s", strings.Join(problems, "\n"))
 	}

@@ -3,7 +3,6 @@ package twiliosim
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 )
 
 // Twilio's error codes that the simulator gives by itself. https://www.twilio.com/docs/api/errors
@@ -11,6 +10,7 @@ const (
 	codeInvalidParameter       = 20001
 	codeAuthenticate           = 20003
 	codeNotFound               = 20404
+	codeTooManyRequests        = 20429
 	codeInvalidTo              = 21211
 	codeInvalidFrom            = 21212
 	codeToIsShortCode          = 21265
@@ -31,6 +31,7 @@ const (
 	codeInvalidValidityPeriod  = 21624
 	codeInvalidContentTemplate = 21655
 	codeNoMessagingService     = 21701
+	codeOutsideWindow          = 63016
 )
 
 // refusal is Twilio's error JSON.
@@ -56,9 +57,7 @@ func refuse(code int) *refusal {
 }
 
 func (r *refusal) write(w http.ResponseWriter) {
-	if r.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(r.retryAfter))
-	}
+	writeRetryAfter(w, r.retryAfter)
 	if r.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
 	}
@@ -74,6 +73,8 @@ func describe(code int) string {
 		return "Authenticate"
 	case codeNotFound:
 		return "The requested resource was not found"
+	case codeTooManyRequests:
+		return "Too Many Requests"
 	case codeInvalidTo:
 		return "Invalid 'To' phone number"
 	case codeInvalidFrom:
@@ -114,6 +115,8 @@ func describe(code int) string {
 		return "The content template is not valid; the simulator has none"
 	case codeNoMessagingService:
 		return "The messaging service does not exist; the simulator has none"
+	case codeOutsideWindow:
+		return "Failed to send freeform message because you are outside the allowed window"
 	default:
 		return fmt.Sprintf("Error %d", code)
 	}

@@ -3,6 +3,7 @@ package twiliosim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"parley/internal/domain"
@@ -17,43 +18,57 @@ const CallbackDelay = 300 * time.Millisecond
 // defaultDeliveryError is the code of a delivery that failed for no reason that a rule named: Twilio's "unknown error".
 const defaultDeliveryError = 30008
 
-// Rule scripts the messages to one recipient: how their creates are answered and what becomes of them. A zero field means
-// that Twilio does its usual.
+// Rule scripts the messages to one recipient: how their creates are answered, what becomes of them, and how Twilio tells.
+// A zero field means that Twilio does its usual.
 type Rule struct {
 	To    string `json:"to,omitempty"`    // the recipient, as Twilio writes addresses; empty: everybody without a rule of their own
 	Times int    `json:"times,omitempty"` // how many creates it applies to before it is gone; 0: all
 
-	// The answer to the create.
-	StatusCode      int  `json:"status_code,omitempty"`       // refuse with this HTTP status and Code, before looking at the request
-	Code            int  `json:"code,omitempty"`              // Twilio's error code of the refusal
-	RetryAfter      int  `json:"retry_after,omitempty"`       // the refusal's Retry-After, in seconds
-	Hold            Hold `json:"hold,omitempty"`              // never answer
-	ResponseDelayMS int  `json:"response_delay_ms,omitempty"` // between accepting or refusing and the answer
+	// The answer to the create. With a StatusCode or an Answer there is no message, unless Accepted is set.
+	StatusCode      int    `json:"status_code,omitempty"`       // with Code Twilio's error JSON, without it a gateway's page in HTML
+	Code            int    `json:"code,omitempty"`              // Twilio's error code
+	RetryAfter      int    `json:"retry_after,omitempty"`       // the Retry-After of StatusCode, in seconds; 0: no such header
+	Answer          Answer `json:"answer,omitempty"`            // what comes in place of an answer
+	Accepted        bool   `json:"accepted,omitempty"`          // the message exists all the same; an invalid request is refused
+	ResponseDelayMS int    `json:"response_delay_ms,omitempty"` // between accepting or refusing and the answer
 
 	// The delivery.
 	Status          domain.Status `json:"status,omitempty"`            // how it ends: delivered, undelivered, failed or sent
 	ErrorCode       int           `json:"error_code,omitempty"`        // of undelivered and failed; 30008 where it is left out
-	Callbacks       Callbacks     `json:"callbacks,omitempty"`         // whether the statuses are told
+	Callbacks       Callbacks     `json:"callbacks,omitempty"`         // which statuses are told, and when
 	CallbackDelayMS int           `json:"callback_delay_ms,omitempty"` // between two statuses; 300 where it is left out
+
+	// What Twilio says when it is asked.
+	ListDelayMS int  `json:"list_delay_ms,omitempty"` // between accepting and the list's showing it; a fetch by sid finds it at once
+	Twin        bool `json:"twin,omitempty"`          // the list has a second message of the same content, which failed
+	ReadDelayMS int  `json:"read_delay_ms,omitempty"` // before a list with this To, or a fetch, is answered; it uses up no Times
+
+	Random *Random `json:"random,omitempty"` // which creates meet a fault; nothing but To, Times and delays stands beside it
+
+	fault string // the name of the fault that this rule is; empty for one that was scripted
 }
 
-// Hold says when a connection is left open without an answer, until the caller or the simulator goes.
-type Hold string
+// Answer says what a create gets that has no proper answer.
+type Answer string
 
-// The holds.
+// The kinds of answers.
 const (
-	HoldNever        Hold = ""
-	HoldBeforeAccept Hold = "before_accept" // there is no message
-	HoldAfterAccept  Hold = "after_accept"  // there is a message, with all its statuses; an invalid request is refused
+	AnswerUsual   Answer = ""
+	AnswerHold    Answer = "hold"    // none: the connection stays open until the caller or the simulator goes
+	AnswerReset   Answer = "reset"   // none: the connection is reset
+	AnswerGarbage Answer = "garbage" // 201 with a body that nobody can read
 )
 
-// Callbacks says whether a message's statuses are posted to its StatusCallback.
+// Callbacks says which of a message's statuses are posted to its StatusCallback. None is posted before it is reached.
 type Callbacks string
 
 // The kinds of callbacks.
 const (
-	CallbacksNormal Callbacks = "normal"
-	CallbacksNone   Callbacks = "none"
+	CallbacksNormal   Callbacks = "normal"
+	CallbacksNone     Callbacks = "none"     // all are lost
+	CallbacksTwice    Callbacks = "twice"    // all of them, then all once more
+	CallbacksReversed Callbacks = "reversed" // the last one first
+	CallbacksEarly    Callbacks = "early"    // all of them, before the create is answered
 )
 
 // check returns what is wrong with a rule, all of it.
@@ -68,25 +83,42 @@ func (r Rule) check() error {
 		_, err := domain.ParseAddress(r.To)
 		report(err != nil, "to: %w", err)
 	}
-	report(min(r.Times, r.RetryAfter, r.ResponseDelayMS, r.CallbackDelayMS) < 0, "times, retry_after and delays are not negative")
-	report(r.StatusCode != 0 && (r.StatusCode < 400 || r.StatusCode > 599), "status_code: want 400 to 599, got %d", r.StatusCode)
-	report((r.StatusCode == 0) != (r.Code == 0), "status_code and code: a refusal has both")
-	report(r.RetryAfter != 0 && r.StatusCode == 0, "retry_after: only a refusal has one; set status_code and code")
-	report(r.StatusCode != 0 && r.Hold != HoldNever, "hold: a refusal is answered; leave out status_code or hold")
-	switch r.Hold {
-	case HoldNever, HoldBeforeAccept, HoldAfterAccept:
+	report(min(r.Times, r.RetryAfter, r.ResponseDelayMS, r.CallbackDelayMS, r.ListDelayMS, r.ReadDelayMS) < 0,
+		"times, retry_after and delays are not negative")
+	report(r.StatusCode != 0 && (r.StatusCode < 300 || r.StatusCode > 599), "status_code: want 300 to 599, got %d", r.StatusCode)
+	report(r.Code != 0 && r.StatusCode < 400, "code: only a status_code of 400 to 599 has one")
+	report(r.RetryAfter != 0 && r.StatusCode == 0, "retry_after: only a status_code has one")
+	report(r.StatusCode != 0 && r.Answer != AnswerUsual, "answer: leave out status_code or answer")
+	report(r.Accepted && !r.spoils(), "accepted: without status_code or answer the message is accepted anyway")
+	report(r.Accepted && r.Code != 0 && r.StatusCode < 500, "accepted: Twilio's own 4xx accepts nothing")
+	report(r.Twin && !r.accepts(), "twin: there is no message that it would be the twin of")
+	switch r.Answer {
+	case AnswerUsual, AnswerHold, AnswerReset, AnswerGarbage:
 	default:
-		report(true, "hold: want before_accept or after_accept, got %q", r.Hold)
+		report(true, "answer: want hold, reset or garbage, got %q", r.Answer)
 	}
 	switch r.Callbacks {
-	case "", CallbacksNormal, CallbacksNone:
+	case "", CallbacksNormal, CallbacksNone, CallbacksTwice, CallbacksReversed, CallbacksEarly:
 	default:
-		report(true, "callbacks: want normal or none, got %q", r.Callbacks)
+		report(true, "callbacks: want normal, none, twice, reversed or early, got %q", r.Callbacks)
 	}
 	report(r.route() == nil, "status: want delivered, undelivered, failed or sent, got %q", r.Status)
 	report(r.ErrorCode != 0 && !r.fails(), "error_code: only undelivered and failed have one")
+	if r.Random != nil {
+		report(r.Random.Rate <= 0 || r.Random.Rate > 1, "random: want a rate above 0, up to 1, got %v", r.Random.Rate)
+		report(r != Rule{
+			To: r.To, Times: r.Times, Random: r.Random,
+			ResponseDelayMS: r.ResponseDelayMS, CallbackDelayMS: r.CallbackDelayMS, ListDelayMS: r.ListDelayMS, ReadDelayMS: r.ReadDelayMS,
+		}, "random: only to, times and delays stand beside it")
+	}
 	return errors.Join(problems...)
 }
+
+// spoils reports whether the create gets another answer than Twilio's usual one.
+func (r Rule) spoils() bool { return r.StatusCode != 0 || r.Answer != AnswerUsual }
+
+// accepts reports whether there is a message, if the request is a valid one.
+func (r Rule) accepts() bool { return r.Accepted || !r.spoils() }
 
 // route returns the statuses of a message after the first one, nil for an end that is not known.
 func (r Rule) route() []domain.Status {
@@ -101,6 +133,22 @@ func (r Rule) route() []domain.Status {
 		return []domain.Status{domain.StatusSending, domain.StatusSent}
 	default:
 		return nil
+	}
+}
+
+// told returns the statuses that are told, in the order in which they are.
+func (r Rule) told() []domain.Status {
+	route := r.route()
+	switch r.Callbacks {
+	case CallbacksNone:
+		return nil
+	case CallbacksTwice:
+		return slices.Concat(route, route)
+	case CallbacksReversed:
+		slices.Reverse(route)
+		return route
+	default:
+		return route
 	}
 }
 
@@ -125,19 +173,7 @@ func (r Rule) callbackDelay() time.Duration {
 	if r.CallbackDelayMS == 0 {
 		return CallbackDelay
 	}
-	return time.Duration(r.CallbackDelayMS) * time.Millisecond
+	return milliseconds(r.CallbackDelayMS)
 }
 
-func (r Rule) responseDelay() time.Duration {
-	return time.Duration(r.ResponseDelayMS) * time.Millisecond
-}
-
-// refusal returns the scripted refusal of a create, nil where there is none.
-func (r Rule) refusal() *refusal {
-	if r.StatusCode == 0 {
-		return nil
-	}
-	refused := refuse(r.Code)
-	refused.Status, refused.retryAfter = r.StatusCode, r.RetryAfter
-	return refused
-}
+func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -1,13 +1,18 @@
 package twiliosim_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"parley/internal/domain"
+	"parley/internal/twilio"
 	"parley/simulator/twiliosim"
 )
 
@@ -63,22 +68,24 @@ func (r *rig) post(ctx context.Context) error {
 
 func TestHold(t *testing.T) {
 	t.Parallel()
-	for hold, accepted := range map[twiliosim.Hold]int{twiliosim.HoldBeforeAccept: 0, twiliosim.HoldAfterAccept: 1} {
+	for _, accepted := range []bool{false, true} {
 		for _, whoGoes := range []string{"the caller", "the simulator"} {
-			t.Run(string(hold)+" until "+whoGoes+" goes", func(t *testing.T) {
+			t.Run(fmt.Sprintf("accepted %v, until %s goes", accepted, whoGoes), func(t *testing.T) {
 				t.Parallel()
 				r := newRig(t)
-				r.script(twiliosim.Rule{Hold: hold, Times: 1, CallbackDelayMS: 2})
+				r.script(twiliosim.Rule{Answer: twiliosim.AnswerHold, Accepted: accepted, Times: 1, CallbackDelayMS: 2})
 				ctx, giveUp := context.WithCancel(t.Context())
 				defer giveUp()
 				failed := make(chan error, 1)
 				go func() { failed <- r.post(ctx) }()
-				for range 3 * accepted { // an accepted message has all its statuses
-					r.next()
+				if accepted { // the message has all its statuses
+					for range 3 {
+						r.next()
+					}
 				}
 				r.eventuallyCounted(1)
-				if n := len(r.messages()); n != accepted {
-					t.Errorf("%d messages, want %d", n, accepted)
+				if n := len(r.messages()); (n == 1) != accepted {
+					t.Errorf("%d messages", n)
 				}
 				select {
 				case err := <-failed:
@@ -98,7 +105,7 @@ func TestHold(t *testing.T) {
 func TestHoldIsUsedUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.script(twiliosim.Rule{Hold: twiliosim.HoldBeforeAccept, Times: 1})
+	r.script(twiliosim.Rule{Answer: twiliosim.AnswerHold, Times: 1})
 	ctx, giveUp := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() { failed <- r.post(ctx) }()
@@ -113,12 +120,158 @@ func TestHoldIsUsedUp(t *testing.T) {
 	}
 }
 
-func TestHoldRefusesWhatIsInvalid(t *testing.T) {
+func TestWhatIsSpoiltIsCheckedFirst(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.script(twiliosim.Rule{Hold: twiliosim.HoldAfterAccept})
+	r.script(twiliosim.Rule{Answer: twiliosim.AnswerHold, Accepted: true})
 	if _, _, got := r.api(http.MethodPost, messagesPath(".json"), newForm(map[string]string{"Body": ""})); got["code"] != 21619.0 {
 		t.Errorf("%v", got)
+	}
+}
+
+// Parley's own client takes every spoilt answer for what it is, and a message exists exactly where the rule says so.
+func TestSpoiltAnswers(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		rule twiliosim.Rule
+		want twilio.Created
+	}{
+		"throttled":              {twiliosim.Rule{StatusCode: 429, Code: 20429, RetryAfter: 7}, twilio.Created{State: domain.AttemptNotSent, ErrorCode: 20429, RetryAfter: 7 * time.Second}},
+		"throttled, no header":   {twiliosim.Rule{StatusCode: 429, Code: 20429}, twilio.Created{State: domain.AttemptNotSent, ErrorCode: 20429}},
+		"throttled by a gateway": {twiliosim.Rule{StatusCode: 429, RetryAfter: 3}, twilio.Created{State: domain.AttemptNotSent, RetryAfter: 3 * time.Second}},
+		"a gateway's 502":        {twiliosim.Rule{StatusCode: 502}, twilio.Created{State: domain.AttemptUnknown}},
+		"a gateway's 502, sent":  {twiliosim.Rule{StatusCode: 502, Accepted: true}, twilio.Created{State: domain.AttemptUnknown}},
+		"Twilio's 500, sent":     {twiliosim.Rule{StatusCode: 500, Code: 20500, Accepted: true}, twilio.Created{State: domain.AttemptUnknown, ErrorCode: 20500}},
+		"a redirect":             {twiliosim.Rule{StatusCode: 302}, twilio.Created{State: domain.AttemptUnknown}},
+		"reset":                  {twiliosim.Rule{Answer: twiliosim.AnswerReset}, twilio.Created{State: domain.AttemptUnknown}},
+		"reset, sent":            {twiliosim.Rule{Answer: twiliosim.AnswerReset, Accepted: true}, twilio.Created{State: domain.AttemptUnknown}},
+		"garbage":                {twiliosim.Rule{Answer: twiliosim.AnswerGarbage}, twilio.Created{State: domain.AttemptUnknown}},
+		"garbage, sent":          {twiliosim.Rule{Answer: twiliosim.AnswerGarbage, Accepted: true}, twilio.Created{State: domain.AttemptUnknown}},
+		"a wrong token":          {twiliosim.Rule{StatusCode: 401, Code: 20003}, twilio.Created{State: domain.AttemptRefused, ErrorCode: 20003}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.script(test.rule)
+			got := r.create(twilio.NewClient(r.url))
+			if got.State != test.want.State || got.ErrorCode != test.want.ErrorCode || got.RetryAfter != test.want.RetryAfter {
+				t.Errorf("%+v, want %+v", got, test.want)
+			}
+			counted := r.requests()
+			if accepted := counted.Accepted == 1; counted.Creates != 1 || accepted != test.rule.Accepted || (len(r.messages()) == 1) != accepted {
+				t.Errorf("%+v", counted)
+			}
+		})
+	}
+}
+
+// create posts a message with Parley's client.
+func (r *rig) create(client *twilio.Client) twilio.Created {
+	return client.Create(r.Context(), domain.Credentials{AccountSid: accountSid, AuthToken: token}, twilio.NewMessage{
+		From: company, To: customer, Body: "Hello", StatusCallback: r.statusURL(),
+	})
+}
+
+func TestCallbacks(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[twiliosim.Callbacks]string{
+		twiliosim.CallbacksNone:     "",
+		twiliosim.CallbacksTwice:    "sending 204, sent 204, delivered 204, sending 204, sent 204, delivered 204",
+		twiliosim.CallbacksReversed: "delivered 204, sent 204, sending 204",
+		twiliosim.CallbacksEarly:    "sending 204, sent 204, delivered 204",
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.script(twiliosim.Rule{Callbacks: kind, CallbackDelayMS: 20})
+			sid := r.send(map[string]string{"StatusCallback": r.statusURL()})
+			if posts := len(r.webhook.posts); (posts == 3) != (kind == twiliosim.CallbacksEarly) {
+				t.Errorf("%d callbacks before the answer", posts)
+			}
+			r.eventually(sid, func(m twiliosim.Message) bool { return delivered(m) && told(m) == want })
+		})
+	}
+}
+
+func TestListIsLate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.script(twiliosim.Rule{ListDelayMS: 300, Times: 1})
+	begun := time.Now()
+	sid := r.send(nil)
+	if status, _, _ := r.api(http.MethodGet, messagesPath("/"+sid+".json"), nil); status != http.StatusOK {
+		t.Errorf("fetch: %d, want it at once", status)
+	}
+	for {
+		bodies, _ := r.listBodies(messagesPath(".json"))
+		late := time.Since(begun) >= 300*time.Millisecond
+		if len(bodies) == 1 {
+			if !late {
+				t.Errorf("listed after %s", time.Since(begun))
+			}
+			return
+		}
+		if time.Since(begun) > patience {
+			t.Fatal("never listed")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestTwin(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.script(twiliosim.Rule{Answer: twiliosim.AnswerReset, Accepted: true, Twin: true, Times: 1, CallbackDelayMS: 2})
+	if got := r.create(twilio.NewClient(r.url)); got.State != domain.AttemptUnknown {
+		t.Errorf("%+v", got)
+	}
+	listed := func() []any {
+		_, _, got := r.api(http.MethodGet, messagesPath(".json"), nil)
+		return got["messages"].([]any)
+	}
+	messages := listed()
+	if len(messages) != 2 {
+		t.Fatalf("%v", messages)
+	}
+	twin, ours := messages[0].(map[string]any), messages[1].(map[string]any)
+	for _, name := range []string{"from", "to", "body", "direction", "num_segments"} {
+		if twin[name] != ours[name] {
+			t.Errorf("%s: %v and %v", name, twin[name], ours[name])
+		}
+	}
+	if twin["status"] != "failed" || twin["error_code"] == nil || twin["sid"] == ours["sid"] {
+		t.Errorf("%v", twin)
+	}
+	shown := r.eventually(ours["sid"].(string), func(m twiliosim.Message) bool { return delivered(m) && len(m.Callbacks) == 3 })
+	if counted := r.requests(); shown.Twin || counted.Accepted != 1 || counted.AcceptedByTo[customer] != 1 {
+		t.Errorf("%+v %+v", shown, counted)
+	}
+}
+
+// A slow API takes its time over reads of the recipient's messages, and over no others.
+func TestReadDelay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	sid := r.send(nil)
+	r.script(twiliosim.Rule{To: customer, ReadDelayMS: 60_000, Times: 1})
+	client, credentials := twilio.NewClient(r.url), domain.Credentials{AccountSid: accountSid, AuthToken: token}
+	for range 2 { // it uses up no times
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		if _, err := client.Fetch(ctx, credentials, sid); err == nil {
+			t.Error("fetched")
+		}
+		cancel()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	list := r.request(http.MethodGet, messagesPath(".json?To="+url.QueryEscape(customer)), nil).WithContext(ctx)
+	list.SetBasicAuth(accountSid, token)
+	if response, err := http.DefaultClient.Do(list); err == nil {
+		response.Body.Close()
+		t.Error("listed")
+	}
+	if bodies, _ := r.listBodies(messagesPath(".json?To=%2B15557770999")); len(bodies) != 0 {
+		t.Errorf("%v", bodies)
 	}
 }
 
@@ -147,26 +300,41 @@ func TestScriptRefuses(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for name, rule := range map[string]any{
-		"unknown status":         map[string]any{"status": "lost"},
-		"error without failure":  map[string]any{"error_code": 30008},
-		"unknown hold":           map[string]any{"hold": "always"},
-		"unknown callbacks":      map[string]any{"callbacks": "twice"},
-		"refusal without a code": map[string]any{"status_code": 400},
-		"code without a status":  map[string]any{"code": 21610},
-		"refusal with 200":       map[string]any{"status_code": 200, "code": 1},
-		"refusal that holds":     map[string]any{"status_code": 429, "code": 20429, "hold": "before_accept"},
-		"retry_after alone":      map[string]any{"retry_after": 1},
-		"negative delay":         map[string]any{"response_delay_ms": -1},
-		"negative times":         map[string]any{"times": -1},
-		"not an address":         map[string]any{"to": "fax:+15557770123"},
-		"misspelt field":         map[string]any{"tos": customer},
+		"unknown status":        map[string]any{"status": "lost"},
+		"error without failure": map[string]any{"error_code": 30008},
+		"unknown answer":        map[string]any{"answer": "silence"},
+		"unknown callbacks":     map[string]any{"callbacks": "thrice"},
+		"code without a status": map[string]any{"code": 21610},
+		"a code of a redirect":  map[string]any{"status_code": 302, "code": 21610},
+		"status 200":            map[string]any{"status_code": 200},
+		"two answers":           map[string]any{"status_code": 502, "answer": "hold"},
+		"retry_after alone":     map[string]any{"retry_after": 1},
+		"accepted anyway":       map[string]any{"accepted": true},
+		"refused and accepted":  map[string]any{"status_code": 400, "code": 21610, "accepted": true},
+		"twin of nothing":       map[string]any{"answer": "reset", "twin": true},
+		"a rate of nothing":     map[string]any{"random": map[string]any{"seed": 1}},
+		"a rate above one":      map[string]any{"random": map[string]any{"seed": 1, "rate": 1.1}},
+		"chance and a fault":    map[string]any{"random": map[string]any{"seed": 1, "rate": 0.5}, "answer": "hold"},
+		"negative delay":        map[string]any{"response_delay_ms": -1},
+		"negative times":        map[string]any{"times": -1},
+		"not an address":        map[string]any{"to": "fax:+15557770123"},
+		"misspelt field":        map[string]any{"tos": customer},
 	} {
-		var answered struct{ Error string }
-		if status := r.control(http.MethodPut, "/simulate/script", rule, &answered); status != http.StatusBadRequest || answered.Error == "" {
-			t.Errorf("%s: %d %+v", name, status, answered)
+		response, answer := r.do(r.request(http.MethodPut, "/simulate/script", bytes.NewReader(encode(t, rule))))
+		if response.StatusCode != http.StatusBadRequest || !strings.Contains(string(answer), `"error"`) {
+			t.Errorf("%s: %d %s", name, response.StatusCode, answer)
 		}
 	}
 	r.send(nil) // nothing was scripted
+}
+
+func encode(t *testing.T, value any) []byte {
+	t.Helper()
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
 }
 
 func TestTokenChange(t *testing.T) {
@@ -186,4 +354,16 @@ func TestTokenChange(t *testing.T) {
 	}
 	r.control(http.MethodPost, "/simulate/inbound", twiliosim.Inbound{From: customer, To: company}, nil)
 	r.checkSigned(r.next(), "new")
+}
+
+// Only the API's side of the token may be made wrong: webhooks are still believed.
+func TestTokenChangeOfTheAPI(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.control(http.MethodPut, "/simulate/token", map[string]any{"auth_token": "new", "api_only": true}, nil)
+	if status, _, got := r.api(http.MethodPost, messagesPath(".json"), newForm(nil)); status != http.StatusUnauthorized || got["code"] != 20003.0 {
+		t.Errorf("%d %v", status, got)
+	}
+	r.control(http.MethodPost, "/simulate/inbound", twiliosim.Inbound{From: customer, To: company}, nil)
+	r.checkSigned(r.next(), token)
 }

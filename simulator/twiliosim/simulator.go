@@ -28,6 +28,7 @@ var (
 type Simulator struct {
 	account    *account
 	webhooks   *webhooks
+	door       *door
 	inboundURL string
 	logger     *slog.Logger
 	ctx        context.Context // its lifetime: deliveries and held connections end with it
@@ -43,41 +44,53 @@ func New(ctx context.Context, settings config.Simulated, logger *slog.Logger) (*
 	if err := checkLoopback(settings.InboundURL); err != nil {
 		return nil, domain.Errorf(domain.KindConfiguration, "PARLEY_SIMULATOR_INBOUND_URL: %w", err)
 	}
-	return &Simulator{
+	s := &Simulator{
 		account:    newAccount(settings.AccountSid, settings.AuthToken),
 		webhooks:   newWebhooks(),
 		inboundURL: settings.InboundURL,
 		logger:     logger,
 		ctx:        ctx,
-	}, nil
+	}
+	s.door = &door{api: s.bound(s.api()), address: "127.0.0.1:0", shut: func() {}}
+	context.AfterFunc(ctx, s.door.close)
+	return s, nil
 }
 
 // Handler serves both of the simulator's APIs.
 func (s *Simulator) Handler() http.Handler {
 	mux := http.NewServeMux()
-	const messages = "/2010-04-01/Accounts/{AccountSid}/Messages"
-	mux.HandleFunc("POST "+messages+".json", s.counted(s.authenticated(s.create)))
-	mux.HandleFunc("GET "+messages+".json", s.authenticated(s.list))
-	mux.HandleFunc("GET "+messages+"/{File}", s.authenticated(s.fetch))
-	mux.HandleFunc("/2010-04-01/", s.authenticated(s.notFound))
-
+	mux.Handle("/"+apiVersion+"/", s.api())
 	mux.HandleFunc("POST /simulate/inbound", s.simulateInbound)
 	mux.HandleFunc("GET /simulate/messages", s.showMessages)
 	mux.HandleFunc("GET /simulate/requests", s.showRequests)
 	mux.HandleFunc("PUT /simulate/script", s.setRule)
 	mux.HandleFunc("DELETE /simulate/script", s.clearScript)
 	mux.HandleFunc("PUT /simulate/token", s.setToken)
-	return http.MaxBytesHandler(s.bound(mux), maxRequest)
+	mux.HandleFunc("PUT /simulate/door", s.setDoor)
+	return s.bound(mux)
 }
 
-// bound ends a request with the simulator: one that is held or delayed would outlive it otherwise.
+// api serves Twilio's API.
+func (s *Simulator) api() http.Handler {
+	mux := http.NewServeMux()
+	const messages = "/" + apiVersion + "/Accounts/{AccountSid}/Messages"
+	mux.HandleFunc("POST "+messages+".json", s.counted(s.authenticated(s.create)))
+	mux.HandleFunc("GET "+messages+".json", s.authenticated(s.list))
+	mux.HandleFunc("GET "+messages+"/{File}", s.authenticated(s.fetch))
+	mux.HandleFunc("GET "+messages+"/{Sid}/Media.json", s.authenticated(s.listMedia))
+	mux.HandleFunc("GET "+messages+"/{Sid}/Media/{File}", s.authenticated(s.fetchMedia))
+	mux.HandleFunc("/", s.authenticated(s.notFound))
+	return mux
+}
+
+// bound limits the body of a request and ends it with the simulator: one that is held or delayed would outlive it otherwise.
 func (s *Simulator) bound(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(s.ctx, cancel)()
 		next.ServeHTTP(w, r.WithContext(ctx))
-	})
+	}), maxRequest)
 }
 
 // Wait returns when the deliveries under way have noticed that the simulator's context ended.

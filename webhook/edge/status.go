@@ -34,9 +34,10 @@ func (e *edge) status(ctx context.Context, r *request) error {
 	return nil
 }
 
-// endsAWait reports whether a flow waits for this change: a final status of an attempt of ours.
+// endsAWait reports whether a flow waits for this change: a final status of an attempt of ours, or the news that an attempt of
+// unknown fate was accepted.
 func endsAWait(change domain.StatusChange) bool {
-	return change.WorkflowID != "" && change.Moved && change.Status.Final()
+	return change.WorkflowID != "" && (change.Found || (change.Moved && change.Status.Final()))
 }
 
 // tell signals the flow. If Temporal is away the callback is taken all the same: the row holds the status, and the flow asks
