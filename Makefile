@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help build tools run say reset test test-all test-race fuzz lint vuln histories bench
 
+override TEXT := $(value TEXT)
+export TEXT
+
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
 

@@ -78,7 +78,7 @@ func (f *inbound) identify(ctx workflow.Context) *pending[contract.ResolveIdenti
 
 // decide says whether the message is to be answered at all.
 func (f *inbound) decide(ctx workflow.Context) error {
-	if !f.stored.ReplyState.Open() { // closed by an earlier flow that Temporal has forgotten; Finish says how
+	if f.stored.Closed() { // by an earlier flow that Temporal has forgotten; Finish says how
 		return &ending{domain.OutcomeFailed, "the message was closed before: " + string(f.stored.ReplyState)}
 	}
 	return f.late(ctx)

@@ -89,14 +89,15 @@ func TestInboundAttachmentWithoutText(t *testing.T) {
 	}
 }
 
-// A flow that Temporal has forgotten, or that was reset, meets its own row: nothing is done again, and the rows say how it ended.
+// A flow that Temporal has forgotten, or that was reset after its end, meets its own row: nothing is done again, and the rows say how
+// it ended.
 func TestInboundClosedBefore(t *testing.T) {
 	t.Parallel()
 	for _, state := range []domain.ReplyState{domain.ReplyAnswered, domain.ReplySuperseded, domain.ReplyNotNeeded, domain.ReplyFailed} {
 		t.Run(string(state), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: state})
+			r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: state, Finished: state == domain.ReplyAnswered})
 			r.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered})
 
 			result := r.inbound()
@@ -105,6 +106,20 @@ func TestInboundClosedBefore(t *testing.T) {
 			r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
 			r.wantFinish(domain.OutcomeFailed, "closed before: "+string(state))
 		})
+	}
+}
+
+// A flow that was reset between two parts, or while the delivery was followed, goes on: its sends find their rows.
+func TestInboundAnsweredBeforeReset(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyAnswered})
+	r.generate.returns(contract.Draft{DraftID: draftID, Parts: 2})
+	r.deliver(time.Minute, 1, 1, domain.StatusDelivered)
+	r.deliver(time.Minute, 2, 1, domain.StatusDelivered)
+	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
+	if len(r.send.inputs) != 2 || r.send.inputs[1].Part != 2 {
+		t.Errorf("sent %+v, want both parts asked for", r.send.inputs)
 	}
 }
 

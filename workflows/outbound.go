@@ -39,7 +39,7 @@ func (f *outbound) run(ctx workflow.Context) error {
 	if _, err := identified.wait(ctx); err != nil {
 		return err
 	}
-	if !f.stored.ReplyState.Open() {
+	if f.stored.Closed() {
 		return &ending{domain.OutcomeFailed, "the message was closed before: " + string(f.stored.ReplyState)}
 	}
 	return f.sendAndFollow(ctx, "", f.stored.Parts)

@@ -60,7 +60,7 @@ func TestOutboundSenderOfAnotherOwner(t *testing.T) {
 func TestOutboundClosedBefore(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyAnswered, Parts: 1})
+	r.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyAnswered, Finished: true, Parts: 1})
 	r.finish.returns(contract.Finished{Outcome: domain.OutcomeSent, Status: domain.StatusDelivered})
 	r.wantResult(r.outbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent, Status: domain.StatusDelivered})
 	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordOutbound", "persistence.Finish")

@@ -41,8 +41,15 @@ type NewOutbound struct {
 type Recorded struct {
 	MessageID  string     `json:"message_id"`
 	ReplyState ReplyState `json:"reply_state"`
+	Finished   bool       `json:"finished,omitempty"` // a flow of it is over
 	DraftID    string     `json:"draft_id,omitempty"` // the fixed answer to an inbound message without text
 	Parts      int        `json:"parts,omitempty"`    // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
+}
+
+// Closed reports whether nothing goes out for the message any more. One that is answered and not finished has further parts, and a
+// delivery to follow: its flow was reset.
+func (r Recorded) Closed() bool {
+	return r.Finished || !(r.ReplyState.Open() || r.ReplyState == ReplyAnswered)
 }
 
 // Draft is a stored reply, not yet sent.

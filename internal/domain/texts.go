@@ -28,10 +28,10 @@ var (
 		"Thank you for your message. I can only read text for now. Could you write it in words, please?",
 		"Obrigado pela sua mensagem. Por enquanto só consigo ler texto. Você pode escrever em palavras, por favor?",
 	}
-	// TextScripted is the answer of the provider that needs no model; %q stands for what the person wrote.
+	// TextScripted is the answer of the provider that needs no model; %s stands for what the person wrote.
 	TextScripted = Text{
-		"You wrote: %q. This is Parley's scripted answer; a model takes over once one is configured.",
-		"Você escreveu: %q. Esta é a resposta automática do Parley; um modelo assume assim que for configurado.",
+		`You wrote: "%s". This is Parley's scripted answer; a model takes over once one is configured.`,
+		`Você escreveu: "%s". Esta é a resposta automática do Parley; um modelo assume assim que for configurado.`,
 	}
 	TextInstructions = Text{
 		"You answer text messages on behalf of a company. Be brief, friendly and honest. If you do not know, say so.",

@@ -55,9 +55,9 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			}
 			recorded = domain.Recorded{MessageID: id, ReplyState: domain.ReplyPending}
 		} else if err := tx.QueryRow(ctx, `
-			SELECT message_id, coalesce(reply_state, '') FROM messages
+			SELECT message_id, coalesce(reply_state, ''), finished_at IS NOT NULL FROM messages
 			WHERE account_sid = $1 AND twilio_sid = $2 AND owner_id = $3`,
-			in.Received.AccountSid, in.Received.MessageSid, in.OwnerID).Scan(&recorded.MessageID, &recorded.ReplyState); err != nil {
+			in.Received.AccountSid, in.Received.MessageSid, in.OwnerID).Scan(&recorded.MessageID, &recorded.ReplyState, &recorded.Finished); err != nil {
 			return conflictIfMissing(err, "the message is stored for another owner")
 		}
 		if domain.Parts(in.Received.Body) != nil {
@@ -116,9 +116,9 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 			return advance(ctx, tx, p)
 		}
 		err = tx.QueryRow(ctx, `
-			SELECT message_id, reply_state FROM messages
+			SELECT message_id, reply_state, finished_at IS NOT NULL FROM messages
 			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND body = $4 AND media = $5`,
-			in.OwnerID, in.Key, p.id, in.Body, in.Media).Scan(&recorded.MessageID, &recorded.ReplyState)
+			in.OwnerID, in.Key, p.id, in.Body, in.Media).Scan(&recorded.MessageID, &recorded.ReplyState, &recorded.Finished)
 		return conflictIfMissing(err, "the key was used for another message")
 	})
 	return recorded, err

@@ -69,7 +69,7 @@ func (r *request) read(w http.ResponseWriter, from *http.Request) error {
 		return err
 	}
 	if err != nil {
-		return domain.Errorf(domain.KindInvalid, "the body could not be read: %w", err)
+		return domain.Errorf(domain.KindUnavailable, "the body was cut short: %w", err) // sending it again may help
 	}
 	r.query, r.idempotencyToken = from.URL.Query(), from.Header.Get("I-Twilio-Idempotency-Token")
 	if r.form, err = url.ParseQuery(string(body)); err != nil {
