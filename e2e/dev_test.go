@@ -346,7 +346,7 @@ func TestDevUsesWhatItIsGiven(t *testing.T) {
 	}
 	twilio := append(slices.Clone(given), "TWILIO_ACCOUNT_SID=AC0123456789abcdef0123456789abcdef", "TWILIO_AUTH_TOKEN=token",
 		"TWILIO_NUMBER=+14155550199", "PARLEY_PUBLIC_URL=https://parley.example.com", "PARLEY_TWILIO_BASE_URL=http://127.0.0.1:9")
-	if code, out := devCommand(t, checkout, twilio, "-twilio", "-once").run(); code != 0 || !strings.Contains(out, "https://parley.example.com/webhooks/twilio/inbound") || strings.Contains(out, "simulator ") {
+	if code, out := devCommand(t, checkout, twilio, "-twilio", "-once").run(); code != 0 || !strings.Contains(out, "https://parley.example.com/webhooks/twilio/inbound") || strings.Contains(out, "simulator   |") {
 		t.Errorf("twilio: exit code %d\n%s", code, out)
 	}
 	if code, out := devCommand(t, checkout, given, "reset").run(); code != 0 {

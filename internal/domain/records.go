@@ -49,7 +49,7 @@ type Recorded struct {
 // Closed reports whether nothing goes out for the message any more. One that is answered and not finished has further parts, and a
 // delivery to follow: its flow was reset.
 func (r Recorded) Closed() bool {
-	return r.Finished || !(r.ReplyState.Open() || r.ReplyState == ReplyAnswered)
+	return r.Finished || (!r.ReplyState.Open() && r.ReplyState != ReplyAnswered)
 }
 
 // Draft is a stored reply, not yet sent.
