@@ -182,6 +182,21 @@ func (f *flow) keep(stored contract.Recorded, err error) error {
 	return err
 }
 
+// identify finds the person, beside the recording. profileName is empty where the person did not write.
+func (f *flow) identify(ctx workflow.Context, address, profileName string) *pending[contract.ResolveIdentityInput, contract.ResolveIdentityResult] {
+	return start(ctx, f, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
+		return looking(f.rest(ctx)), contract.ResolveIdentityInput{OwnerID: f.status.OwnerID, Address: address, ProfileName: profileName}
+	})
+}
+
+// closedBefore ends a flow whose message an earlier flow has closed, one that Temporal has forgotten; Finish says how it ended.
+func (f *flow) closedBefore() error {
+	if f.stored.Closed() {
+		return &ending{domain.OutcomeFailed, "the message was closed before: " + string(f.stored.ReplyState)}
+	}
+	return nil
+}
+
 // rest is how long a step may take that is of no use past the deadline.
 func (f *flow) rest(ctx workflow.Context) time.Duration { return f.deadline.Sub(workflow.Now(ctx)) }
 

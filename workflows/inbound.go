@@ -30,7 +30,7 @@ func (f *inbound) run(ctx workflow.Context) error {
 	if err := f.resolve(ctx); err != nil {
 		return err
 	}
-	identified := f.identify(ctx)
+	identified := f.identify(ctx, f.received.From, f.received.ProfileName)
 	if err := f.keep(f.record(ctx).wait(ctx)); err != nil {
 		return err
 	}
@@ -67,19 +67,10 @@ func (f *inbound) record(ctx workflow.Context) recorder {
 	})
 }
 
-// identify finds the person, beside the recording.
-func (f *inbound) identify(ctx workflow.Context) *pending[contract.ResolveIdentityInput, contract.ResolveIdentityResult] {
-	return start(ctx, &f.flow, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
-		return looking(f.rest(ctx)), contract.ResolveIdentityInput{
-			OwnerID: f.status.OwnerID, Address: f.received.From, ProfileName: f.received.ProfileName,
-		}
-	})
-}
-
 // decide says whether the message is to be answered at all.
 func (f *inbound) decide(ctx workflow.Context) error {
-	if f.stored.Closed() { // by an earlier flow that Temporal has forgotten; Finish says how
-		return &ending{domain.OutcomeFailed, "the message was closed before: " + string(f.stored.ReplyState)}
+	if err := f.closedBefore(); err != nil {
+		return err
 	}
 	return f.late(ctx)
 }

@@ -30,17 +30,15 @@ func (f *outbound) run(ctx workflow.Context) error {
 	if err := f.resolve(ctx); err != nil {
 		return err
 	}
-	identified := start(ctx, &f.flow, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
-		return looking(f.rest(ctx)), contract.ResolveIdentityInput{OwnerID: f.status.OwnerID, Address: f.in.To}
-	})
+	identified := f.identify(ctx, f.in.To, "")
 	if err := f.keep(f.record(ctx).wait(ctx)); err != nil {
 		return err
 	}
 	if _, err := identified.wait(ctx); err != nil {
 		return err
 	}
-	if f.stored.Closed() {
-		return &ending{domain.OutcomeFailed, "the message was closed before: " + string(f.stored.ReplyState)}
+	if err := f.closedBefore(); err != nil {
+		return err
 	}
 	return f.sendAndFollow(ctx, "", f.stored.Parts)
 }
