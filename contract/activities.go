@@ -11,7 +11,7 @@ var (
 	Finish          = Activity[NewFinish, Finished]{"persistence.Finish", RolePersistence}
 	ParkMessage     = Activity[NewPark, Nothing]{"persistence.Park", RolePersistence}
 	ResolveIdentity = Activity[ResolveIdentityInput, ResolveIdentityResult]{"identity.Resolve", RoleIdentity}
-	Reserve         = Activity[ReserveInput, Nothing]{"billing.Reserve", RoleBilling}
+	Reserve         = Activity[ReserveInput, ReserveResult]{"billing.Reserve", RoleBilling}
 	Settle          = Activity[SettleInput, SettleResult]{"billing.Settle", RoleBilling}
 	Generate        = Activity[GenerateInput, Draft]{"reply.Generate", RoleReply}
 	Send            = Activity[SendInput, SendResult]{"messaging.Send", RoleMessaging}
@@ -46,14 +46,19 @@ type ResolveIdentityResult struct {
 	ContactID string `json:"contact_id"`
 }
 
-// ReserveInput asks for the unit of one reply. Key: WorkflowID.
+// ReserveInput asks for a share of the unit of the pair's turn. Key: MessageID.
 type ReserveInput struct {
 	OwnerID    string `json:"owner_id"`
 	WorkflowID string `json:"workflow_id"`
 	MessageID  string `json:"message_id"`
 }
 
-// SettleInput charges what was sent for a message. Key: WorkflowID.
+// ReserveResult says whether the owner's plan has room for a reply.
+type ReserveResult struct {
+	State QuotaState `json:"state"`
+}
+
+// SettleInput charges what was sent for a message. Key: MessageID.
 type SettleInput struct {
 	OwnerID    string `json:"owner_id"`
 	WorkflowID string `json:"workflow_id"`
@@ -65,7 +70,7 @@ type SettleResult struct {
 	Segments int `json:"segments"`
 }
 
-// GenerateInput asks for a reply to a message. Key: MessageID.
+// GenerateInput asks for a reply to a message. Key: MessageID and the messages that a reply to it answers at the moment.
 type GenerateInput struct {
 	OwnerID   string        `json:"owner_id"`
 	MessageID string        `json:"message_id"`
@@ -81,6 +86,7 @@ type SendInput struct {
 	PostWithin     time.Duration `json:"post_within"`
 	SendTimeout    time.Duration `json:"send_timeout"`
 	ValidityPeriod time.Duration `json:"validity_period"`
+	Turns          TurnBounds    `json:"turns"`
 }
 
 // SendState is how a send ended for good. What may be mended or tried again is an error instead.
@@ -88,13 +94,18 @@ type SendState string
 
 // The ends of a send.
 const (
-	SendAccepted  SendState = "accepted"  // Twilio has it
-	SendRefused   SendState = "refused"   // Twilio refused it, and would again
-	SendExpired   SendState = "expired"   // the deadline passed before the claim
-	SendClosed    SendState = "closed"    // the message was closed meanwhile
-	SendOvertaken SendState = "overtaken" // another reply went out between two parts: the rest stays unsent
-	SendPending   SendState = "pending"   // of a look-up: nothing found yet
-	SendSettled   SendState = "settled"   // of a look-up: the attempt was not accepted, and its row says why: run the same send again
+	SendAccepted   SendState = "accepted"   // Twilio has it
+	SendRefused    SendState = "refused"    // Twilio refused it, and would again
+	SendExpired    SendState = "expired"    // the deadline passed before the claim
+	SendClosed     SendState = "closed"     // the message was closed meanwhile
+	SendSuperseded SendState = "superseded" // a newer message answers for both
+	SendDenied     SendState = "denied"     // the person does not want to be written to
+	SendOverQuota  SendState = "over_quota" // the owner's plan has nothing left
+	SendBlocked    SendState = "blocked"    // the owner's plan is not active
+	SendStale      SendState = "stale"      // the draft does not answer what is to be answered by now: another has to be written
+	SendOvertaken  SendState = "overtaken"  // another reply went out between two parts: the rest stays unsent
+	SendPending    SendState = "pending"    // of a look-up: nothing found yet
+	SendSettled    SendState = "settled"    // of a look-up: the attempt was not accepted, and its row says why: run the same send again
 )
 
 // SendResult is how a send ended.

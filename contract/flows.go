@@ -18,6 +18,8 @@ type (
 	Received    = domain.Received
 	Status      = domain.Status
 	Timing      = domain.Timing
+	TurnBounds  = domain.TurnBounds
+	QuotaState  = domain.QuotaState
 	NewInbound  = domain.NewInbound
 	NewOutbound = domain.NewOutbound
 	NewPark     = domain.NewPark

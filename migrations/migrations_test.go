@@ -106,13 +106,19 @@ func TestColumns(t *testing.T) {
 	db := open(t, testkit.Postgres(t))
 	for table, columns := range map[string]string{
 		"contacts": "owner_id channel address",
-		"pairs":    "owner_id channel our_address their_address next_seq locked_until lock_message lock_part lock_attempt",
+		"pairs":    "owner_id channel our_address their_address next_seq locked_until lock_message lock_part lock_attempt unit unit_period",
 		"messages": "message_id owner_id contact_id workflow_id direction account_sid twilio_sid from_address to_address body media seq in_reply_to " +
 			"part reply_state status status_rank error_code segments idempotency_key created_at received_at",
-		"drafts":         "message_id answers body",
+		"drafts":         "message_id answers body fixed",
 		"message_events": "owner_id account_sid twilio_sid status",
 		"send_attempts":  "message_id part attempt twilio_sid status status_rank error_code post_before answer_before last_part",
-		"ledger":         "owner_id workflow_id kind meter quantity",
+		"ledger":         "owner_id workflow_id kind meter quantity period",
+		"usage":          "owner_id meter period used reserved",
+		"subscriptions":  "owner_id plan_id state",
+		"plan_quotas":    "plan_id meter quota",
+		"consents":       "owner_id channel sender address state source changed_at",
+		"consent_events": "owner_id channel sender address state source reason created_at",
+		"conversations":  "owner_id pair_id contact_id previous_id state last_message_at closed_at",
 		"ai_runs":        "provider model input_tokens output_tokens latency_ms",
 		"senders":        "account_sid channel address owner_id",
 	} {
@@ -129,7 +135,7 @@ func TestColumns(t *testing.T) {
 		WHERE c.contype = 'u' GROUP BY c.oid, c.conrelid`)
 	for _, want := range []string{
 		"messages account_sid twilio_sid", "messages idempotency_key owner_id", "messages in_reply_to part", "drafts answers message_id",
-		"send_attempts account_sid twilio_sid", "ledger kind meter workflow_id", "contacts address channel owner_id",
+		"send_attempts account_sid twilio_sid", "contacts address channel owner_id",
 		"pairs channel our_address owner_id their_address",
 	} {
 		if !slices.Contains(unique, want) {

@@ -143,7 +143,7 @@ func everyStep(t *testing.T, saw func(activity.Info)) *testsuite.TestWorkflowEnv
 	answer(env, contract.RecordInbound, contract.Recorded{MessageID: "m", ReplyState: domain.ReplyPending})
 	answer(env, contract.RecordOutbound, contract.Recorded{MessageID: "m", ReplyState: domain.ReplyPending, Parts: 1})
 	answer(env, contract.ResolveIdentity, contract.ResolveIdentityResult{})
-	answer(env, contract.Reserve, contract.Nothing{})
+	answer(env, contract.Reserve, contract.ReserveResult{State: domain.QuotaGranted})
 	answer(env, contract.Generate, contract.Draft{DraftID: "d", Parts: 1})
 	answer(env, contract.Settle, contract.SettleResult{})
 	answer(env, contract.FetchStatus, contract.FetchStatusResult{Status: domain.StatusDelivered})

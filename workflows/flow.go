@@ -251,26 +251,20 @@ func (f *flow) describe(ctx workflow.Context) {
 }
 
 // finish is every flow's last step, whatever came before: it runs on a context of its own, so that a cancelled flow ends properly
-// too. A message whose owner is known and that is not stored yet is recorded first; nobody is asked to mend what fails there.
+// too. A message whose owner is known and that is not stored yet is recorded first; nobody is asked to mend what fails there. Where the
+// rows say that the reason to end does not hold any more, the flow goes on with again.
 func (f *flow) finish(
-	ctx workflow.Context, intended contract.Outcome, problem error, record func(workflow.Context) recorder,
+	running workflow.Context, intended contract.Outcome, problem error, record func(workflow.Context) recorder, again func(workflow.Context) error,
 ) (contract.MessageResult, error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	in := contract.NewFinish{Ending: intended}
-	if end, ok := errors.AsType[*ending](problem); ok {
-		in.Ending, in.Reason = end.outcome, end.reason
-	} else if problem != nil {
-		in.Ending, in.Reason = domain.OutcomeFailed, problem.Error()
-	}
+	ctx, _ := workflow.NewDisconnectedContext(running)
 	if f.status.OwnerID != "" && f.status.MessageID == "" {
 		if err := f.keep(record(ctx).once(ctx)); err != nil {
 			workflow.GetLogger(ctx).Warn("the message could not be stored at the end", "error", err.Error())
 		}
 	}
-	finished := contract.Finished{Outcome: in.Ending}
-	if f.status.MessageID != "" {
-		in.OwnerID, in.MessageID, in.WorkflowID = f.status.OwnerID, f.status.MessageID, workflow.GetInfo(ctx).WorkflowExecution.ID
-		finished = f.finishByRows(ctx, in)
+	finished := f.finishByRows(ctx, intended, problem)
+	for finished.Void {
+		finished = f.finishByRows(ctx, intended, again(running))
 	}
 	for workflow.GetSignalChannel(ctx, contract.DeliverySignal).ReceiveAsync(nil) { // the rows have it
 		continue
@@ -288,7 +282,18 @@ func (f *flow) finish(
 }
 
 // finishByRows closes the message. An attempt that is still begun is looked for first; one that is not found is given up.
-func (f *flow) finishByRows(ctx workflow.Context, in contract.NewFinish) contract.Finished {
+func (f *flow) finishByRows(ctx workflow.Context, intended contract.Outcome, problem error) contract.Finished {
+	in := contract.NewFinish{
+		OwnerID: f.status.OwnerID, MessageID: f.status.MessageID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, Ending: intended,
+	}
+	if end, ok := errors.AsType[*ending](problem); ok {
+		in.Ending, in.Reason = end.outcome, end.reason
+	} else if problem != nil {
+		in.Ending, in.Reason = domain.OutcomeFailed, problem.Error()
+	}
+	if in.MessageID == "" {
+		return contract.Finished{Outcome: in.Ending}
+	}
 	for {
 		finished, err := do(ctx, f, contract.Finish, func() (workflow.ActivityOptions, contract.NewFinish) { return closing(), in })
 		if err != nil { // an operator abandoned it: it ends as it remembers

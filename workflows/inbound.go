@@ -13,12 +13,14 @@ func InboundMessage(ctx workflow.Context, in contract.InboundMessageInput) (cont
 	if err := f.setup(ctx); err != nil {
 		return contract.MessageResult{}, err
 	}
-	return f.finish(ctx, domain.OutcomeReplied, f.run(ctx), f.record)
+	return f.finish(ctx, domain.OutcomeReplied, f.run(ctx), f.record, f.answer)
 }
 
 type inbound struct {
 	flow
 	received contract.Received
+	reserved bool // the message shares the unit of its turn
+	fixed    bool // the owner's fixed text was tried as the answer
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
@@ -40,12 +42,11 @@ func (f *inbound) run(ctx workflow.Context) error {
 	if err := f.decide(ctx); err != nil {
 		return err
 	}
-	draft, err := f.draft(ctx)
-	if err != nil {
-		return err
-	}
-	return f.sendAndFollow(ctx, draft.DraftID, draft.Parts)
+	return f.answer(ctx)
 }
+
+// answer has a reply written, sent and followed.
+func (f *inbound) answer(ctx workflow.Context) error { return f.sendAndFollow(ctx, f.draft) }
 
 // resolve finds the owner, and with it the lengths of everything that follows.
 func (f *inbound) resolve(ctx workflow.Context) error {
@@ -75,21 +76,40 @@ func (f *inbound) decide(ctx workflow.Context) error {
 	return f.late(ctx)
 }
 
-// draft has a reply reserved and written. A message without text has the owner's fixed one already: nobody has to write, so
-// nothing is reserved.
+// draft has a reply reserved and written. A message without text has the owner's fixed one already: nobody has to write, so nothing is
+// reserved, unless older messages turn out to need an answer too.
 func (f *inbound) draft(ctx workflow.Context) (contract.Draft, error) {
-	if f.stored.DraftID != "" {
+	if f.stored.DraftID != "" && !f.fixed {
+		f.fixed = true
 		return contract.Draft{DraftID: f.stored.DraftID, Parts: f.stored.Parts}, nil
 	}
-	_, err := do(ctx, &f.flow, contract.Reserve, func() (workflow.ActivityOptions, contract.ReserveInput) {
-		return looking(f.rest(ctx)), contract.ReserveInput{
-			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID,
-		}
-	})
-	if err != nil {
+	if err := f.reserve(ctx); err != nil {
 		return contract.Draft{}, err
 	}
 	return do(ctx, &f.flow, contract.Generate, func() (workflow.ActivityOptions, contract.GenerateInput) {
 		return generating(f.rest(ctx)), contract.GenerateInput{OwnerID: f.status.OwnerID, MessageID: f.status.MessageID, Timeout: f.timing.ModelTimeout}
 	})
+}
+
+// reserve has the message share the unit of its turn, once.
+func (f *inbound) reserve(ctx workflow.Context) error {
+	if f.reserved {
+		return nil
+	}
+	quota, err := do(ctx, &f.flow, contract.Reserve, func() (workflow.ActivityOptions, contract.ReserveInput) {
+		return looking(f.rest(ctx)), contract.ReserveInput{
+			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID,
+		}
+	})
+	f.reserved = err == nil
+	switch {
+	case err != nil:
+		return err
+	case quota.State == domain.QuotaUsedUp:
+		return &ending{domain.OutcomeOverQuota, "the owner's plan has no reply left this month"}
+	case quota.State == domain.QuotaInactive:
+		return &ending{domain.OutcomeBlocked, "the owner's plan is not active"}
+	default:
+		return nil
+	}
 }

@@ -13,7 +13,7 @@ func OutboundMessage(ctx workflow.Context, in contract.OutboundMessageInput) (co
 	if err := f.setup(ctx); err != nil {
 		return contract.MessageResult{}, err
 	}
-	return f.finish(ctx, domain.OutcomeSent, f.run(ctx), f.record)
+	return f.finish(ctx, domain.OutcomeSent, f.run(ctx), f.record, f.send)
 }
 
 type outbound struct {
@@ -40,7 +40,12 @@ func (f *outbound) run(ctx workflow.Context) error {
 	if err := f.closedBefore(); err != nil {
 		return err
 	}
-	return f.sendAndFollow(ctx, "", f.stored.Parts)
+	return f.send(ctx)
+}
+
+// send sends the message's own body, and follows it.
+func (f *outbound) send(ctx workflow.Context) error {
+	return f.sendAndFollow(ctx, func(workflow.Context) (contract.Draft, error) { return contract.Draft{Parts: f.stored.Parts}, nil })
 }
 
 // resolve checks that the sender is the owner's.

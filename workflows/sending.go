@@ -19,14 +19,17 @@ type sentPart struct {
 	status        contract.Status
 }
 
-// sendAndFollow sends a stored message part by part, charges it, and follows the delivery. draftID is empty where the
-// message's own body is sent.
-func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) error {
-	if parts < 1 {
-		return &ending{domain.OutcomeFailed, "there is nothing to send"}
+// composer yields what is to be sent; without a DraftID it is the message's own body.
+type composer func(workflow.Context) (contract.Draft, error)
+
+// sendAndFollow sends a stored message part by part, charges it, and follows the delivery.
+func (f *flow) sendAndFollow(ctx workflow.Context, compose composer) error {
+	draft, err := compose(ctx)
+	if err != nil {
+		return err
 	}
-	for part := 1; part <= parts; part++ {
-		accepted, err := f.send(ctx, draftID, part)
+	for part := 1; part <= max(draft.Parts, 1); part++ {
+		accepted, err := f.sendPart(ctx, &draft, compose, part)
 		if err != nil {
 			return err
 		}
@@ -41,22 +44,26 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	if err := f.awaitDelivery(ctx); err != nil {
 		return err
 	}
-	_, err := charged.wait(ctx)
+	_, err = charged.wait(ctx)
 	return err
 }
 
-// send sends one part. What Twilio refused and an operator mended, and what an operator has sent again, is a new attempt; what is known
-// not to have been sent stays the same one.
-func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, error) {
+// sendPart sends one part. What Twilio refused and an operator mended, and what an operator has sent again, is a new attempt; what is known
+// not to have been sent stays the same one. A draft that does not answer what is to be answered by now is composed anew.
+func (f *flow) sendPart(ctx workflow.Context, draft *contract.Draft, compose composer, part int) (*sentPart, error) {
 	if err := f.late(ctx); err != nil && part == 1 {
 		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
+		if draft.Parts < 1 {
+			return nil, &ending{domain.OutcomeFailed, "there is nothing to send"}
+		}
 		key, scheduled := contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt}, workflow.Now(ctx)
 		result, err := start(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
 			return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
-				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
+				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: draft.DraftID, Anyway: f.anyway,
 				PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
+				Turns: f.timing.Turns,
 			}
 		}).once(ctx)
 		if isUnknown(err) {
@@ -65,6 +72,11 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 		switch {
 		case err == nil && result.State == contract.SendSettled:
 			attempt-- // the same again: its row says what follows
+		case err == nil && result.State == contract.SendStale:
+			attempt--
+			if *draft, err = compose(ctx); err != nil {
+				return nil, err
+			}
 		case err == nil:
 			return sentOf(part, result)
 		case isEnding(err):
@@ -87,6 +99,14 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 		return nil, &ending{domain.OutcomeFailed, fmt.Sprintf("Twilio refused the message with code %d", result.ErrorCode)}
 	case contract.SendExpired:
 		return nil, &ending{domain.OutcomeExpired, "the deadline passed before the message could be sent"}
+	case contract.SendSuperseded:
+		return nil, &ending{domain.OutcomeSuperseded, "a newer message of the person is answered instead, and this one with it"}
+	case contract.SendDenied:
+		return nil, &ending{domain.OutcomeDenied, "the person does not want to be written to"}
+	case contract.SendOverQuota:
+		return nil, &ending{domain.OutcomeOverQuota, "the owner's plan has nothing left this month"}
+	case contract.SendBlocked:
+		return nil, &ending{domain.OutcomeBlocked, "the owner's plan is not active"}
 	case contract.SendOvertaken:
 		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts: the rest was not sent"}
 	case contract.SendClosed:

@@ -78,7 +78,7 @@ type steps struct {
 	recordInbound   step[contract.NewInbound, contract.Recorded]
 	recordOutbound  step[contract.NewOutbound, contract.Recorded]
 	resolveIdentity step[contract.ResolveIdentityInput, contract.ResolveIdentityResult]
-	reserve         step[contract.ReserveInput, contract.Nothing]
+	reserve         step[contract.ReserveInput, contract.ReserveResult]
 	generate        step[contract.GenerateInput, contract.Draft]
 	send            step[contract.SendInput, contract.SendResult]
 	lookUp          step[contract.LookUpInput, contract.SendResult]
@@ -110,6 +110,7 @@ func newSteps(timing contract.Timing) *steps {
 	s.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending})
 	s.recordOutbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Parts: 1})
 	s.resolveIdentity.returns(contract.ResolveIdentityResult{ContactID: "contact-1"})
+	s.reserve.returns(contract.ReserveResult{State: domain.QuotaGranted})
 	s.generate.returns(contract.Draft{DraftID: draftID, Parts: 1})
 	s.settle.returns(contract.SettleResult{Segments: 1})
 	s.fetchStatus.returns(contract.FetchStatusResult{Status: domain.StatusQueued})

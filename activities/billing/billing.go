@@ -6,11 +6,12 @@ import (
 	"context"
 
 	"parley/contract"
+	"parley/internal/domain"
 )
 
-// Ledger keeps what was reserved and charged. Key: the workflow.
+// Ledger keeps what was reserved and charged. Key: the message.
 type Ledger interface {
-	Reserve(ctx context.Context, ownerID, workflowID, messageID string) error
+	Reserve(ctx context.Context, ownerID, workflowID, messageID string) (domain.QuotaState, error)
 	Settle(ctx context.Context, ownerID, workflowID, messageID string) (segments int, err error)
 }
 
@@ -20,12 +21,14 @@ type Activities struct{ ledger Ledger }
 // New returns the steps over a ledger.
 func New(ledger Ledger) *Activities { return &Activities{ledger} }
 
-// Reserve takes the unit of one reply. Key: the workflow.
-func (a *Activities) Reserve(ctx context.Context, in contract.ReserveInput) (contract.Nothing, error) {
-	return contract.Nothing{}, a.ledger.Reserve(ctx, in.OwnerID, in.WorkflowID, in.MessageID)
+// Reserve has the message share the unit of its turn, which is taken where there is none. Key: the message. A plan without room is a
+// result; a failure says nothing about the plan, and is tried again.
+func (a *Activities) Reserve(ctx context.Context, in contract.ReserveInput) (contract.ReserveResult, error) {
+	state, err := a.ledger.Reserve(ctx, in.OwnerID, in.WorkflowID, in.MessageID)
+	return contract.ReserveResult{State: state}, err
 }
 
-// Settle charges what Twilio accepted for a message. Key: the workflow.
+// Settle charges what Twilio accepted for a message. Key: the message.
 func (a *Activities) Settle(ctx context.Context, in contract.SettleInput) (contract.SettleResult, error) {
 	segments, err := a.ledger.Settle(ctx, in.OwnerID, in.WorkflowID, in.MessageID)
 	return contract.SettleResult{Segments: segments}, err

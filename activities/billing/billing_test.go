@@ -18,9 +18,9 @@ type fakeLedger struct {
 
 var _ billing.Ledger = (*fakeLedger)(nil)
 
-func (l *fakeLedger) Reserve(_ context.Context, ownerID, workflowID, messageID string) error {
+func (l *fakeLedger) Reserve(_ context.Context, ownerID, workflowID, messageID string) (domain.QuotaState, error) {
 	l.calls = append(l.calls, "reserve", ownerID, workflowID, messageID)
-	return l.err
+	return domain.QuotaUsedUp, l.err
 }
 
 func (l *fakeLedger) Settle(_ context.Context, ownerID, workflowID, messageID string) (int, error) {
@@ -33,8 +33,9 @@ func TestReserveAndSettle(t *testing.T) {
 	for _, failure := range []error{nil, domain.Errorf(domain.KindUnavailable, "down")} {
 		ledger := &fakeLedger{err: failure}
 		steps := billing.New(ledger)
-		if _, err := steps.Reserve(t.Context(), contract.ReserveInput{OwnerID: "o", WorkflowID: "w", MessageID: "m"}); !errors.Is(err, failure) {
-			t.Errorf("Reserve: %v, want %v", err, failure)
+		quota, err := steps.Reserve(t.Context(), contract.ReserveInput{OwnerID: "o", WorkflowID: "w", MessageID: "m"})
+		if !errors.Is(err, failure) || quota.State != domain.QuotaUsedUp {
+			t.Errorf("Reserve: %+v, %v, want %v", quota, err, failure)
 		}
 		settled, err := steps.Settle(t.Context(), contract.SettleInput{OwnerID: "o", WorkflowID: "w", MessageID: "m"})
 		if !errors.Is(err, failure) || settled.Segments != 3 {

@@ -13,13 +13,14 @@ const storeEvery = 250 * time.Millisecond
 
 // Send sends one part of a message. Key: the attempt, of which it makes one POST at most.
 //
-// It returns a result for what is settled (accepted, refused for good, past the deadline, closed meanwhile), and an error
+// It returns a result for what is settled (accepted, refused for good, or the claim's reason why nothing is sent), and an error
 // for what is not: KindUnknownOutcome (may have been sent: never repeat it), KindConfiguration (an operator must mend it),
 // KindThrottled and KindUnavailable (known not sent: the retry claims afresh).
 func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.SendResult, error) {
 	started := time.Now() // before the claim, so that this clock's limit is never later than the database's
 	claim, err := a.store.Claim(ctx, domain.NewClaim{
 		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, DraftID: in.DraftID, Anyway: in.Anyway, PostWithin: in.PostWithin, Timeout: in.SendTimeout,
+		Turns: in.Turns,
 	})
 	if err != nil {
 		return contract.SendResult{}, err
@@ -32,12 +33,9 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 		return result(claim.Resolved, 0)
 	case domain.ClaimBegun:
 		return result(domain.Attempt{State: domain.AttemptBegun}, 0)
-	case domain.ClaimExpired:
-		return contract.SendResult{State: contract.SendExpired}, nil
-	case domain.ClaimOvertaken:
-		return contract.SendResult{State: contract.SendOvertaken}, nil
-	case domain.ClaimClosed:
-		return contract.SendResult{State: contract.SendClosed}, nil
+	case domain.ClaimExpired, domain.ClaimSuperseded, domain.ClaimDenied, domain.ClaimOverQuota, domain.ClaimBlocked, domain.ClaimStale,
+		domain.ClaimOvertaken, domain.ClaimClosed:
+		return contract.SendResult{State: contract.SendState(claim.State)}, nil
 	default:
 		return contract.SendResult{}, domain.Errorf(domain.KindInternal, "no such claim state: %q", claim.State)
 	}

@@ -32,8 +32,8 @@ func New(store Store, provider Provider) *Activities { return &Activities{store,
 // maxUnanswered is how often a model may give no text before a person is asked: it is worth one more call, not more.
 const maxUnanswered = 2
 
-// Generate has the model answer a message: one call. Key: the message: a draft that is stored already is returned, and the model
-// is not asked. An answer without text is KindUnavailable, and tried again; the second one is KindInvalid: the flow parks.
+// Generate has the model answer a message, and with it every older one that is still to be answered: one call. Key: the message and what
+// the reply answers: a draft that is stored already is returned, and the model is not asked. An answer without text is KindUnavailable, and tried again; the second one is KindInvalid: the flow parks.
 func (a *Activities) Generate(ctx context.Context, in contract.GenerateInput) (contract.Draft, error) {
 	draft, err := a.store.Draft(ctx, in.OwnerID, in.MessageID)
 	if domain.KindOf(err) != domain.KindNotFound || err == nil {
@@ -47,7 +47,9 @@ func (a *Activities) Generate(ctx context.Context, in contract.GenerateInput) (c
 	if err != nil {
 		return contract.Draft{}, err
 	}
-	saved, err := a.store.SaveReply(ctx, domain.NewReply{OwnerID: in.OwnerID, MessageID: in.MessageID, Completion: completion})
+	saved, err := a.store.SaveReply(ctx, domain.NewReply{
+		OwnerID: in.OwnerID, MessageID: in.MessageID, Answers: prompt.Answers, Completion: completion,
+	})
 	switch {
 	case err != nil || completion.Text != "":
 		return saved.Draft, err

@@ -48,6 +48,11 @@ const (
 	OutcomeReplied    Outcome = "replied"    // Twilio accepted the reply (inbound)
 	OutcomeSent       Outcome = "sent"       // Twilio accepted the message (outbound)
 	OutcomeSuperseded Outcome = "superseded" // a newer message answers for both
+	OutcomeConsent    Outcome = "consent"    // it was a consent word: STOP, START, HELP
+	OutcomeBlocked    Outcome = "blocked"    // the owner's plan is not active, or answers no unknown people
+	OutcomeDenied     Outcome = "denied"     // the person does not want to be written to
+	OutcomeOverQuota  Outcome = "over_quota" // the owner's plan has nothing left
+	OutcomeLooping    Outcome = "looping"    // the conversation looks like two machines talking
 	OutcomeUnknown    Outcome = "unknown"    // given up; whether it was sent is not known
 	OutcomeExpired    Outcome = "expired"    // its deadline passed first
 	OutcomeAbandoned  Outcome = "abandoned"  // by an operator
@@ -55,5 +60,54 @@ const (
 	OutcomeFailed     Outcome = "failed"
 )
 
+// Kept reports whether a message that ends so needed no answer from us; any other end without an answer is a failure.
+func (o Outcome) Kept() bool {
+	switch o {
+	case OutcomeConsent, OutcomeBlocked, OutcomeDenied, OutcomeOverQuota, OutcomeLooping:
+		return true
+	default:
+		return false
+	}
+}
+
+// MessageKind says what a message of ours is, and with it which checks its claim skips.
+type MessageKind string
+
+// The kinds of a message of ours.
+const (
+	KindMessage             MessageKind = "message"
+	KindConsentConfirmation MessageKind = "consent_confirmation" // of a STOP or START; skips consent and quota
+	KindHelp                MessageKind = "help"                 // skips the quota
+	KindOverQuotaNotice     MessageKind = "over_quota"
+	KindRegisterFirst       MessageKind = "register_first"
+)
+
+// SkipsConsent reports whether it goes out to somebody who does not want to be written to.
+func (k MessageKind) SkipsConsent() bool { return k == KindConsentConfirmation }
+
+// SkipsQuota reports whether it goes out though the owner's plan has nothing left, or is not active.
+func (k MessageKind) SkipsQuota() bool {
+	return k == KindConsentConfirmation || k == KindHelp || k == KindOverQuotaNotice
+}
+
+// Meter is what a plan limits and the ledger counts.
+type Meter string
+
+// The meters.
+const (
+	MeterReplies  Meter = "ai_replies"       // replies that a model wrote: one a turn
+	MeterSegments Meter = "message_segments" // what carriers bill
+)
+
 // Open reports whether something still has to be done for the message.
 func (s ReplyState) Open() bool { return s == ReplyPending || s == ReplyParked }
+
+// QuotaState says whether an owner's plan has room for something.
+type QuotaState string
+
+// The answers of a plan.
+const (
+	QuotaGranted  QuotaState = "granted"
+	QuotaUsedUp   QuotaState = "used_up"
+	QuotaInactive QuotaState = "inactive" // the subscription is not active
+)

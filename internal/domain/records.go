@@ -73,6 +73,14 @@ type NewClaim struct {
 	Anyway     bool          // an operator's word: the deadline does not count
 	PostWithin time.Duration // how long after the claim the POST may still begin
 	Timeout    time.Duration // how long the POST may then take
+	Turns      TurnBounds    // how long a message waits for the next of the person
+}
+
+// TurnBounds bounds how long a person who keeps writing waits for an answer. Past either bound newer messages that are not answered themselves
+// do not supersede any more: they form the next turn.
+type TurnBounds struct {
+	Wait     time.Duration `json:"wait"`     // since the oldest message of the turn was received
+	Messages int           `json:"messages"` // superseded messages of the turn
 }
 
 // ClaimState is the answer to a claim.
@@ -80,12 +88,17 @@ type ClaimState string
 
 // The answers to a claim.
 const (
-	ClaimGranted   ClaimState = "granted"   // the attempt is begun, by this claim: POST
-	ClaimBegun     ClaimState = "begun"     // an earlier execution began it: its fate is unknown, do not POST
-	ClaimResolved  ClaimState = "resolved"  // an earlier execution resolved it: return that
-	ClaimExpired   ClaimState = "expired"   // the deadline has passed
-	ClaimOvertaken ClaimState = "overtaken" // another reply has had the pair since the part before: the rest stays unsent
-	ClaimClosed    ClaimState = "closed"    // the message is closed or its flow is over
+	ClaimGranted    ClaimState = "granted"    // the attempt is begun, by this claim: POST
+	ClaimBegun      ClaimState = "begun"      // an earlier execution began it: its fate is unknown, do not POST
+	ClaimResolved   ClaimState = "resolved"   // an earlier execution resolved it: return that
+	ClaimExpired    ClaimState = "expired"    // the deadline has passed
+	ClaimSuperseded ClaimState = "superseded" // a newer message answers for both
+	ClaimDenied     ClaimState = "denied"     // the person does not want to be written to
+	ClaimOverQuota  ClaimState = "over_quota" // the owner's plan has nothing left
+	ClaimBlocked    ClaimState = "blocked"    // the owner's plan is not active
+	ClaimStale      ClaimState = "stale"      // the draft does not answer what is to be answered by now: write another
+	ClaimOvertaken  ClaimState = "overtaken"  // another reply has had the pair since the part before: the rest stays unsent
+	ClaimClosed     ClaimState = "closed"     // the message is closed or its flow is over
 )
 
 // Claim is the answer to a NewClaim, with all that the POST needs where it is granted.
@@ -185,6 +198,8 @@ type Finished struct {
 	Outcome   Outcome `json:"outcome"`
 	Status    Status  `json:"status,omitempty"`
 	ErrorCode int     `json:"error_code,omitempty"`
+	// Void says that the message ended over quota and need not: there is a unit by now, and it has it. Nothing is finished.
+	Void bool `json:"void,omitempty"`
 	// Unresolved is an attempt that is not resolved: nothing is finished yet, it has to be looked for first.
 	Unresolved *AttemptKey `json:"unresolved,omitempty"`
 }
@@ -200,6 +215,7 @@ type Prompt struct {
 	Language     Language
 	Instructions string
 	Turns        []Turn
+	Answers      []string // the ids of the messages that a reply to it answers, oldest first
 }
 
 // Completion is a model's answer with what it cost.
@@ -218,9 +234,10 @@ type SavedReply struct {
 	Unanswered int   // how often a model was asked for this message and gave no text
 }
 
-// NewReply is a model's answer to a message, to be stored with its cost. Key: MessageID.
+// NewReply is a model's answer to a message, to be stored with its cost. Key: (MessageID, Answers).
 type NewReply struct {
 	OwnerID    string
 	MessageID  string
+	Answers    []string
 	Completion Completion
 }

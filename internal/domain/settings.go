@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ type Timing struct {
 	DeliveryCheck    time.Duration `json:"delivery_check"`
 	DeliveryGrace    time.Duration `json:"delivery_grace"`
 	LookUps          LookUps       `json:"look_ups"`
+	Turns            TurnBounds    `json:"turns"`
 	GiveUpUnknown    bool          `json:"give_up_unknown,omitempty"` // an unknown send ends its flow instead of parking it
 }
 
@@ -75,6 +77,10 @@ func settings() []Setting {
 			100*time.Millisecond, 24*time.Hour, func(t *Timing) *time.Duration { return &t.DeliveryGrace }),
 		lookUps(),
 		unknownSend(),
+		duration("turn_wait", "how long a person who keeps writing waits for an answer, since the first message of the turn",
+			time.Second, 24*time.Hour, func(t *Timing) *time.Duration { return &t.Turns.Wait }),
+		number("turn_messages", "how many messages a newer one may answer together with itself, before the person gets an answer",
+			1, 1000, func(s *Settings) *int { return &s.Timing.Turns.Messages }),
 	}
 }
 
@@ -145,6 +151,7 @@ func DefaultSettings(language Language) Settings {
 			ValidityPeriod:   time.Hour,
 			DeliveryCheck:    time.Minute,
 			DeliveryGrace:    10 * time.Minute,
+			Turns:            TurnBounds{Wait: 30 * time.Second, Messages: 3},
 			LookUps:          LookUps{2 * time.Second, 5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute},
 		},
 	}
@@ -241,5 +248,20 @@ func duration(name, meaning string, least, most time.Duration, field func(*Timin
 			return nil
 		},
 		func(s *Settings) string { return field(&s.Timing).String() },
+	}
+}
+
+func number(name, meaning string, least, most int, field func(*Settings) *int) Setting {
+	return Setting{
+		name, meaning, fmt.Sprintf("a number from %d to %d", least, most),
+		func(s *Settings, v string) error {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < least || n > most {
+				return fmt.Errorf("want a number from %d to %d, got %q", least, most, v)
+			}
+			*field(s) = n
+			return nil
+		},
+		func(s *Settings) string { return strconv.Itoa(*field(s)) },
 	}
 }

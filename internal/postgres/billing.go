@@ -2,76 +2,325 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"parley/internal/domain"
 )
 
-// Reserve takes the unit of one reply. Key: the workflow. A Reserve that arrives after its flow's Finish takes nothing.
-func (m *Messages) Reserve(ctx context.Context, ownerID, workflowID, messageID string) error {
-	return inTx(ctx, m.pool, "reserve", func(ctx context.Context, tx pgx.Tx) error {
+// A reply's unit goes through these states, all under the pair's lock:
+//
+//	(none) --Reserve--> the pair's --claim--> the message's --accepted--> charged --failed--> credited
+//	                     |                     `--Finish, nothing sent--> the pair's, where others of the turn need it, else released
+//	                     `--the last of the turn leaves--> released
+//
+// Segments are the message's from its claim on. The ledger has an entry for every change, and usage the sums.
+
+// Reserve has a message's flow share the unit of its pair's turn, which is taken where there is none. Key: the message. A Reserve that
+// arrives after its flow's Finish takes nothing.
+func (m *Messages) Reserve(ctx context.Context, ownerID, workflowID, messageID string) (state domain.QuotaState, err error) {
+	err = inTx(ctx, m.pool, "reserve", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, ownerID, messageID); err != nil {
 			return err
 		}
-		return enter(ctx, tx, `
-			SELECT $1, owner_id, $2, message_id, 'reserve', 'ai_replies', 1 FROM messages
-			WHERE message_id = $3 AND owner_id = $4 AND finished_at IS NULL`, workflowID, messageID, ownerID)
+		var entered, there bool
+		err := tx.QueryRow(ctx, `
+			WITH before AS (SELECT turn FROM messages WHERE message_id = $1)
+			UPDATE messages SET turn = CASE messages.turn WHEN '' THEN 'joined' ELSE messages.turn END
+			FROM before, pairs WHERE message_id = $1 AND pairs.pair_id = messages.pair_id
+			RETURNING before.turn <> '' OR finished_at IS NOT NULL, unit`, messageID).Scan(&entered, &there)
+		if err != nil || entered || there {
+			state = domain.QuotaGranted
+			return err
+		}
+		state, err = takeUnit(ctx, tx, bill{ownerID, workflowID, messageID})
+		return err
 	})
+	return state, err
 }
 
-// Settle charges what Twilio accepted for a message: the reply that was reserved, and the segments of its parts. Key: the
-// workflow. It returns the segments, or KindConflict where nothing was accepted.
+// Settle charges what Twilio accepted for a message. Key: the message. It returns the segments, or KindConflict where nothing was accepted.
 func (m *Messages) Settle(ctx context.Context, ownerID, workflowID, messageID string) (segments int, err error) {
 	err = inTx(ctx, m.pool, "settle", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, ownerID, messageID); err != nil {
 			return err
 		}
-		segments, err = settle(ctx, tx, ownerID, workflowID, messageID)
-		if err == nil && segments == 0 {
+		a, err := charge(ctx, tx, bill{ownerID, workflowID, messageID})
+		if err == nil && !a.accepted {
 			return domain.Errorf(domain.KindConflict, "nothing of this message was accepted: nothing to settle")
 		}
+		segments = a.segments.charged
 		return err
 	})
 	return segments, err
 }
 
-// settle enters the charges that are not entered yet. The caller holds the pair.
-func settle(ctx context.Context, tx pgx.Tx, ownerID, workflowID, messageID string) (segments int, err error) {
-	if err := enter(ctx, tx, `
-		SELECT $1, owner_id, workflow_id, message_id, 'settle', meter, quantity FROM ledger
-		WHERE workflow_id = $2 AND message_id = $3 AND owner_id = $4 AND kind = 'reserve'`, workflowID, messageID, ownerID); err != nil {
-		return 0, err
+// bill is what every entry of the ledger names.
+type bill struct{ ownerID, workflowID, messageID string }
+
+// entryKind says what an entry of the ledger does to the usage.
+type entryKind string
+
+const (
+	entryReserve entryKind = "reserve"
+	entrySettle  entryKind = "settle"
+	entryRelease entryKind = "release"
+	entryCredit  entryKind = "credit"
+)
+
+// post adds an entry to the ledger, and to the usage of its period. The caller holds the pair.
+func (b bill) post(ctx context.Context, tx pgx.Tx, kind entryKind, meter domain.Meter, quantity int, period time.Time) error {
+	if quantity == 0 {
+		return nil
 	}
-	if err := enter(ctx, tx, `
-		SELECT $1, owner_id, $2, message_id, 'settle', 'message_segments', sum(segments) FROM send_attempts
-		WHERE message_id = $3 AND owner_id = $4 AND state = 'accepted' GROUP BY owner_id, message_id`, workflowID, messageID, ownerID); err != nil {
-		return 0, err
+	used, reserved := 0, 0
+	switch kind {
+	case entryReserve:
+		reserved = quantity
+	case entrySettle:
+		used, reserved = quantity, -quantity
+	case entryRelease:
+		reserved = -quantity
+	case entryCredit:
+		used = -quantity
+	default:
+		return domain.Errorf(domain.KindInternal, "no such ledger entry: %q", kind)
 	}
-	err = tx.QueryRow(ctx, `
-		SELECT coalesce(sum(quantity), 0) FROM ledger
-		WHERE workflow_id = $1 AND message_id = $2 AND owner_id = $3 AND kind = 'settle' AND meter = 'message_segments'`,
-		workflowID, messageID, ownerID).Scan(&segments)
-	return segments, err
+	if err := b.enter(ctx, tx, kind, meter, quantity, period); err != nil {
+		return err
+	}
+	return affected(tx.Exec(ctx, `
+		UPDATE usage SET used = used + $4, reserved = reserved + $5 WHERE owner_id = $1 AND meter = $2 AND period = $3`,
+		b.ownerID, meter, period, used, reserved))
 }
 
-// release hands back what was reserved and not charged. The caller holds the pair.
-func release(ctx context.Context, tx pgx.Tx, ownerID, workflowID, messageID string) error {
-	return enter(ctx, tx, `
-		SELECT $1, owner_id, workflow_id, message_id, 'release', meter, quantity FROM ledger r
-		WHERE workflow_id = $2 AND message_id = $3 AND owner_id = $4 AND kind = 'reserve'
-			AND NOT EXISTS (SELECT FROM ledger s WHERE s.workflow_id = r.workflow_id AND s.meter = r.meter AND s.kind = 'settle')`,
-		workflowID, messageID, ownerID)
-}
-
-// enter adds the ledger entry that a SELECT yields, at most one, once. Its arguments are $1 the entry's id, $2 the workflow, $3 the message, $4 the owner.
-func enter(ctx context.Context, tx pgx.Tx, entry, workflowID, messageID, ownerID string) error {
+func (b bill) enter(ctx context.Context, tx pgx.Tx, kind entryKind, meter domain.Meter, quantity int, period time.Time) error {
 	id, err := newID()
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `
-		INSERT INTO ledger (entry_id, owner_id, workflow_id, message_id, kind, meter, quantity) `+entry+`
-		ON CONFLICT (workflow_id, meter, kind) DO NOTHING`, id, workflowID, messageID, ownerID)
+		INSERT INTO ledger (entry_id, owner_id, workflow_id, message_id, kind, meter, quantity, period) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		id, b.ownerID, b.workflowID, b.messageID, kind, meter, quantity, period)
 	return err
+}
+
+// take reserves some of a meter in the present period, where the owner's plan has room: one statement, so that concurrent ones never
+// overshoot. always takes it whatever the plan says.
+func (b bill) take(ctx context.Context, tx pgx.Tx, meter domain.Meter, quantity int, always bool) (period time.Time, state domain.QuotaState, err error) {
+	var active bool
+	var taken *time.Time
+	err = tx.QueryRow(ctx, `
+		WITH plan AS (
+			SELECT $4 OR coalesce(s.state, 'active') = 'active' AS active, CASE WHEN NOT $4 THEN quota END AS quota
+			FROM owners LEFT JOIN subscriptions s USING (owner_id) LEFT JOIN plan_quotas q ON q.plan_id = s.plan_id AND q.meter = $2
+			WHERE owner_id = $1
+		), taken AS (
+			INSERT INTO usage AS u (owner_id, meter, period, reserved)
+			SELECT $1, $2, date_trunc('month', now() AT TIME ZONE 'UTC')::date, $3::bigint FROM plan WHERE active AND $3 <= coalesce(quota, $3)
+			ON CONFLICT (owner_id, meter, period) DO UPDATE SET reserved = u.reserved + excluded.reserved
+			WHERE u.used + u.reserved + excluded.reserved <= coalesce((SELECT quota FROM plan), u.used + u.reserved + excluded.reserved)
+			RETURNING period
+		)
+		SELECT active, (SELECT period FROM taken) FROM plan`, b.ownerID, meter, quantity, always).Scan(&active, &taken)
+	switch {
+	case err != nil:
+		return period, "", err
+	case !active:
+		return period, domain.QuotaInactive, nil
+	case taken == nil:
+		return period, domain.QuotaUsedUp, nil
+	default:
+		return *taken, domain.QuotaGranted, b.enter(ctx, tx, entryReserve, meter, quantity, *taken)
+	}
+}
+
+// takeUnit takes a unit of ai_replies for the pair's turn, which has none.
+func takeUnit(ctx context.Context, tx pgx.Tx, b bill) (domain.QuotaState, error) {
+	period, state, err := b.take(ctx, tx, domain.MeterReplies, 1, false)
+	if err != nil || state != domain.QuotaGranted {
+		return state, err
+	}
+	return state, setPairUnit(ctx, tx, b.messageID, &period)
+}
+
+// setPairUnit notes that the pair has a unit, or none.
+func setPairUnit(ctx context.Context, tx pgx.Tx, messageID string, period *time.Time) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE pairs SET unit = $2::date IS NOT NULL, unit_period = $2
+		WHERE pair_id = (SELECT pair_id FROM messages WHERE message_id = $1)`, messageID, period)
+	return err
+}
+
+// amount is what a message has of one meter.
+type amount struct {
+	reserved, charged int
+	period            *time.Time
+	due               int // what Twilio accepted, and did not fail to deliver
+}
+
+// account is how the bill of a message stands.
+type account struct {
+	replies, segments amount
+	turn              string
+	unit              *time.Time // the period of the pair's unit, nil where it has none
+	others            bool       // of the turn count on the pair's unit
+	accepted          bool       // some attempt
+	doubtful          bool       // some attempt may have been sent
+}
+
+func accountOf(ctx context.Context, tx pgx.Tx, messageID string) (a account, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT m.replies_reserved, m.replies_charged, m.replies_period, coalesce(sent.replies, 0),
+			m.segments_reserved, m.segments_charged, m.segments_period, coalesce(sent.segments, 0),
+			m.turn, p.unit_period, coalesce(sent.accepted, false), coalesce(sent.doubtful, false),
+			EXISTS (SELECT FROM messages o WHERE o.pair_id = m.pair_id AND o.message_id <> m.message_id AND o.direction = 'inbound'
+				AND (o.turn = 'joined' OR o.reply_state = 'pending'))
+		FROM messages m JOIN pairs p USING (pair_id) CROSS JOIN LATERAL (
+			SELECT sum(a.segments) FILTER (WHERE due) AS segments, max(1) FILTER (WHERE due AND NOT d.fixed) AS replies,
+				bool_or(a.state = 'accepted') AS accepted, bool_or(a.state IN ('begun', 'unknown')) AS doubtful
+			FROM send_attempts a LEFT JOIN drafts d USING (draft_id),
+				LATERAL (SELECT a.state = 'accepted' AND a.status NOT IN ('failed', 'canceled') AS due) AS judged
+			WHERE a.message_id = m.message_id
+		) sent WHERE m.message_id = $1`, messageID).Scan(
+		&a.replies.reserved, &a.replies.charged, &a.replies.period, &a.replies.due,
+		&a.segments.reserved, &a.segments.charged, &a.segments.period, &a.segments.due,
+		&a.turn, &a.unit, &a.accepted, &a.doubtful, &a.others)
+	return a, err
+}
+
+// save writes what a message has by now.
+func (a account) save(ctx context.Context, tx pgx.Tx, messageID string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE messages SET replies_reserved = $2, replies_charged = $3, replies_period = $4,
+			segments_reserved = $5, segments_charged = $6, segments_period = $7, turn = $8 WHERE message_id = $1`,
+		messageID, a.replies.reserved, a.replies.charged, a.replies.period, a.segments.reserved, a.segments.charged, a.segments.period, a.turn)
+	return err
+}
+
+// charge makes what a message is charged equal to what is due. Running it twice is harmless. The caller holds the pair.
+func charge(ctx context.Context, tx pgx.Tx, b bill) (a account, err error) {
+	if a, err = accountOf(ctx, tx, b.messageID); err != nil {
+		return a, err
+	}
+	if err := a.replies.charge(ctx, tx, b, domain.MeterReplies); err != nil {
+		return a, err
+	}
+	if err := a.segments.charge(ctx, tx, b, domain.MeterSegments); err != nil {
+		return a, err
+	}
+	return a, a.save(ctx, tx, b.messageID)
+}
+
+func (n *amount) charge(ctx context.Context, tx pgx.Tx, b bill, meter domain.Meter) error {
+	more := n.due - n.charged
+	if more == 0 {
+		return nil
+	}
+	if more < 0 {
+		n.charged = n.due
+		return b.post(ctx, tx, entryCredit, meter, -more, *n.period)
+	}
+	if missing := more - n.reserved; missing > 0 { // it was handed back already, or Twilio counts more segments than we
+		if n.period == nil {
+			period, _, err := b.take(ctx, tx, meter, missing, true)
+			if err != nil {
+				return err
+			}
+			n.period = &period
+		} else if err := b.post(ctx, tx, entryReserve, meter, missing, *n.period); err != nil {
+			return err
+		}
+		n.reserved += missing
+	}
+	n.reserved, n.charged = n.reserved-more, n.due
+	return b.post(ctx, tx, entrySettle, meter, more, *n.period)
+}
+
+// leave charges a message whose flow is over, and hands back what it does not need: the unit to the others of its turn, if there are any.
+// What may have been sent keeps what it has. Running it twice is harmless. The caller holds the pair.
+func leave(ctx context.Context, tx pgx.Tx, b bill) error {
+	a, err := charge(ctx, tx, b)
+	if err != nil {
+		return err
+	}
+	a.turn = "left"
+	unit := a.unit
+	if !a.doubtful {
+		if a.replies.reserved > 0 && unit == nil && a.others {
+			unit, a.replies.reserved = a.replies.period, 0
+		}
+		if err := a.handBack(ctx, tx, b); err != nil {
+			return err
+		}
+	}
+	if unit != nil && !a.others {
+		if err := b.post(ctx, tx, entryRelease, domain.MeterReplies, 1, *unit); err != nil {
+			return err
+		}
+		unit = nil
+	}
+	if err := a.save(ctx, tx, b.messageID); err != nil {
+		return err
+	}
+	return setPairUnit(ctx, tx, b.messageID, unit)
+}
+
+// handBack releases what is reserved and not charged.
+func (a *account) handBack(ctx context.Context, tx pgx.Tx, b bill) error {
+	for meter, n := range map[domain.Meter]*amount{domain.MeterReplies: &a.replies, domain.MeterSegments: &a.segments} {
+		if n.reserved == 0 {
+			continue
+		}
+		if err := b.post(ctx, tx, entryRelease, meter, n.reserved, *n.period); err != nil {
+			return err
+		}
+		n.reserved = 0
+	}
+	return nil
+}
+
+// pay has the claim of part 1 pay for the whole message: the unit, where a model wrote it, and the segments of all parts. What the
+// message has already is not taken again. The caller holds the pair.
+func pay(ctx context.Context, tx pgx.Tx, b bill, byModel bool, segments int, always bool) (domain.QuotaState, error) {
+	a, err := accountOf(ctx, tx, b.messageID)
+	if err != nil {
+		return "", err
+	}
+	unit := a.unit
+	if byModel && a.replies.reserved+a.replies.charged == 0 {
+		if unit == nil {
+			period, state, err := b.take(ctx, tx, domain.MeterReplies, 1, always)
+			if err != nil || state != domain.QuotaGranted {
+				return state, err
+			}
+			unit = &period
+		}
+		a.replies.reserved, a.replies.period, unit = 1, unit, nil
+	}
+	state, err := a.segments.hold(ctx, tx, b, segments, always)
+	if err != nil {
+		return state, err
+	}
+	return state, errors.Join(a.save(ctx, tx, b.messageID), setPairUnit(ctx, tx, b.messageID, unit))
+}
+
+// hold makes what a message has reserved of its segments at least so many, all in the present period.
+func (n *amount) hold(ctx context.Context, tx pgx.Tx, b bill, segments int, always bool) (domain.QuotaState, error) {
+	if n.reserved+n.charged >= segments {
+		return domain.QuotaGranted, nil
+	}
+	if n.reserved > 0 {
+		if err := b.post(ctx, tx, entryRelease, domain.MeterSegments, n.reserved, *n.period); err != nil {
+			return "", err
+		}
+		n.reserved = 0
+	}
+	period, state, err := b.take(ctx, tx, domain.MeterSegments, segments, always)
+	if err == nil && state == domain.QuotaGranted {
+		n.reserved, n.period = segments, &period
+	}
+	return state, err
 }

@@ -49,30 +49,49 @@ func (m *Messages) Finish(ctx context.Context, in domain.NewFinish) (finished do
 				return err
 			}
 		}
-		rows, err := endOf(ctx, tx, in.MessageID)
-		if err != nil {
+		if finished.Void, err = void(ctx, tx, in); err != nil || finished.Void {
 			return err
 		}
-		outcome, state := ending(rows, in.Ending)
-		if rows.accepted {
-			_, err = settle(ctx, tx, in.OwnerID, in.WorkflowID, in.MessageID)
-		} else {
-			err = release(ctx, tx, in.OwnerID, in.WorkflowID, in.MessageID)
-		}
-		if err != nil {
-			return err
-		}
-		finished = domain.Finished{Outcome: outcome, Status: rows.status, ErrorCode: rows.errorCode}
-		_, err = tx.Exec(ctx, `
-			UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = CASE WHEN outcome = $3 THEN outcome_reason ELSE $4 END, park = NULL, park_step = NULL, park_reason = NULL,
-				finished_at = coalesce(finished_at, clock_timestamp())
-			WHERE message_id = $1`, in.MessageID, state, outcome, text(in.Reason))
-		if err != nil {
-			return err
-		}
-		return giveUp(ctx, tx, in.MessageID)
+		finished, err = closeMessage(ctx, tx, in)
+		return err
 	})
 	return finished, err
+}
+
+// void reports whether a message that ends over quota need not any more: then it has the unit.
+func void(ctx context.Context, tx pgx.Tx, in domain.NewFinish) (bool, error) {
+	if in.Ending != domain.OutcomeOverQuota {
+		return false, nil
+	}
+	var open, unit bool
+	if err := tx.QueryRow(ctx, `
+		SELECT direction = 'inbound' AND reply_state IN ('pending', 'parked') AND finished_at IS NULL, unit
+		FROM messages JOIN pairs USING (pair_id) WHERE message_id = $1`, in.MessageID).Scan(&open, &unit); err != nil || !open || unit {
+		return open && unit, err
+	}
+	state, err := takeUnit(ctx, tx, bill{in.OwnerID, in.WorkflowID, in.MessageID})
+	return state == domain.QuotaGranted, err
+}
+
+// closeMessage ends a message by its rows: it is charged or handed back, closed, and gives up the pair. No attempt of it is begun. The
+// caller holds the pair.
+func closeMessage(ctx context.Context, tx pgx.Tx, in domain.NewFinish) (finished domain.Finished, err error) {
+	rows, err := endOf(ctx, tx, in.MessageID)
+	if err != nil {
+		return finished, err
+	}
+	outcome, state := ending(rows, in.Ending)
+	_, err = tx.Exec(ctx, `
+		UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = CASE WHEN outcome = $3 THEN outcome_reason ELSE $4 END,
+			park = NULL, park_step = NULL, park_reason = NULL, finished_at = coalesce(finished_at, clock_timestamp())
+		WHERE message_id = $1`, in.MessageID, state, outcome, text(in.Reason))
+	if err != nil {
+		return finished, err
+	}
+	if err := leave(ctx, tx, bill{in.OwnerID, in.WorkflowID, in.MessageID}); err != nil {
+		return finished, err
+	}
+	return domain.Finished{Outcome: outcome, Status: rows.status, ErrorCode: rows.errorCode}, giveUp(ctx, tx, in.MessageID)
 }
 
 // endRows is what the end of a flow is decided by.
@@ -116,6 +135,10 @@ func ending(rows endRows, believed domain.Outcome) (domain.Outcome, domain.Reply
 		return rows.outcome, rows.replyState
 	case sent: // the flow remembers what the rows do not show
 		return domain.OutcomeFailed, domain.ReplyFailed
+	case rows.replyState.Open() && believed == domain.OutcomeSuperseded:
+		return believed, domain.ReplySuperseded
+	case rows.replyState.Open() && believed.Kept():
+		return believed, domain.ReplyNotNeeded
 	case rows.replyState.Open():
 		return believed, domain.ReplyFailed
 	default:

@@ -322,7 +322,10 @@ func TestReserveAndSettleAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	f := s.inbound(t, "Hello", "An answer")
-	for _, err := range together(10, func(int) error { return s.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID) }) {
+	for _, err := range together(10, func(int) error {
+		_, err := s.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID)
+		return err
+	}) {
 		must(t, err)
 	}
 	f.send(t, 1, 1)

@@ -67,7 +67,7 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 		if err != nil {
 			return err
 		}
-		draft, err := saveDraft(ctx, tx, in.OwnerID, recorded.MessageID, settings.AttachmentText)
+		draft, err := saveDraft(ctx, tx, newDraft{in.OwnerID, recorded.MessageID, []string{recorded.MessageID}, settings.AttachmentText, true})
 		recorded.DraftID, recorded.Parts = draft.DraftID, draft.Parts
 		return err
 	})

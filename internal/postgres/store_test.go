@@ -133,13 +133,21 @@ func (s *store) inbound(t *testing.T, body, reply string) flow {
 	must(t, err)
 	f := flow{s, recorded.MessageID, in.WorkflowID, recorded.DraftID}
 	if reply != "" {
-		saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{
-			OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{Text: reply, Provider: "scripted", Model: "echo"},
-		})
-		must(t, err)
-		f.draftID = saved.Draft.DraftID
+		f.write(t, reply)
 	}
 	return f
+}
+
+// write stores a model's answer to all that the flow's message is to be answered with at the moment.
+func (f *flow) write(t *testing.T, reply string) {
+	t.Helper()
+	prompt, err := f.messages.Prompt(t.Context(), acme, f.messageID)
+	must(t, err)
+	saved, err := f.messages.SaveReply(t.Context(), domain.NewReply{
+		OwnerID: acme, MessageID: f.messageID, Answers: prompt.Answers, Completion: domain.Completion{Text: reply, Provider: "scripted", Model: "echo"},
+	})
+	must(t, err)
+	f.draftID = saved.Draft.DraftID
 }
 
 func (s *store) outbound(t *testing.T, body string) flow {
@@ -260,7 +268,9 @@ func (f flow) giveUp(t *testing.T, believed domain.Outcome, reason string) domai
 
 func (f flow) reserve(t *testing.T) {
 	t.Helper()
-	must(t, f.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID))
+	state, err := f.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID)
+	must(t, err)
+	equal(t, "the plan's answer", state, domain.QuotaGranted)
 }
 
 // ledger returns the flow's entries, as "kind meter quantity", in the order of their entry.
