@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -16,36 +17,82 @@ func database(t *testing.T, s *testkit.Stack) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = connection.Close(t.Context()) })
+	t.Cleanup(func() { _ = connection.Close(context.WithoutCancel(t.Context())) })
 	return connection
 }
 
-// hold runs a statement that takes locks, and keeps them until they are released: a transaction that needs one waits.
-func hold(t *testing.T, s *testkit.Stack, statement string) (release func()) {
+// count runs a query on a connection of its own, closed at once: what is awaited is counted many times.
+func count(t *testing.T, s *testkit.Stack, query string, args ...any) (n int) {
 	t.Helper()
-	holder, err := database(t, s).Begin(t.Context())
-	if err == nil {
-		_, err = holder.Exec(t.Context(), statement)
-	}
+	connection, err := pgx.Connect(t.Context(), s.DatabaseURL)
 	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close(t.Context()) }()
+	if err := connection.QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// execute runs a statement.
+func execute(t *testing.T, s *testkit.Stack, statement string) {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), s.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close(t.Context()) }()
+	if _, err := connection.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hold locks what a statement locks, until release is called or the test ends: what needs it waits meanwhile.
+func hold(t *testing.T, s *testkit.Stack, statement string, args ...any) (release func()) {
+	t.Helper()
+	tx, err := database(t, s).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), statement, args...); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
 		t.Helper()
-		if err := holder.Rollback(t.Context()); err != nil {
+		if err := tx.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func count(t *testing.T, s *testkit.Stack, query string, args ...any) (n int) {
+// waitingForLocks is how many statements wait for what another transaction holds.
+func waitingForLocks(t *testing.T, s *testkit.Stack) int {
 	t.Helper()
-	connection := database(t, s)
-	defer func() { _ = connection.Close(t.Context()) }() // it may be one of many that wait for something to be counted
-	if err := connection.QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
-		t.Fatal(err)
+	return count(t, s, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+}
+
+// SQLSTATEs of what a database says no to.
+const (
+	noRetryHelps = "22000" // bad data
+	passing      = "40001" // serialisation
+)
+
+// refuse lets the database say no, with a SQLSTATE, to rows of a table for which a condition on NEW holds, until mend is called.
+func refuse(t *testing.T, s *testkit.Stack, table, state, condition string) (mend func()) {
+	t.Helper()
+	name := fmt.Sprintf("refuse_%d", count(t, s, `SELECT count(*) FROM pg_trigger`))
+	execute(t, s, fmt.Sprintf(`
+		CREATE FUNCTION %[1]s() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF %[4]s THEN RAISE EXCEPTION 'refused by a test' USING ERRCODE = '%[3]s'; END IF;
+			RETURN NEW;
+		END $$;
+		CREATE TRIGGER %[1]s BEFORE INSERT ON %[2]s FOR EACH ROW EXECUTE FUNCTION %[1]s()`, name, table, state, condition))
+	return func() {
+		t.Helper()
+		execute(t, s, fmt.Sprintf(`DROP TRIGGER %s ON %s`, name, table))
 	}
-	return n
 }
 
 // awaitCount waits until a query counts so many.
