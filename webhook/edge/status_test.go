@@ -35,7 +35,7 @@ func callback() string { return strings.TrimPrefix(twilio.CallbackURL(publicURL,
 
 func TestStatusIsStoredAndItsFlowToldWhereItWaits(t *testing.T) {
 	t.Parallel()
-	undelivered := domain.StatusChange{AttemptKey: attempt, WorkflowID: "w", Status: domain.StatusUndelivered, ErrorCode: 30003, Moved: true}
+	undelivered := domain.StatusChange{AttemptKey: attempt, WorkflowID: "w", Status: domain.StatusUndelivered, ErrorCode: 30003, Moved: true, Ended: true}
 	news := []signal{{"w", contract.Delivery{Part: 2, Attempt: 3, Status: domain.StatusUndelivered, ErrorCode: 30003}}}
 	for name, test := range map[string]struct {
 		path   string
@@ -50,11 +50,17 @@ func TestStatusIsStoredAndItsFlowToldWhereItWaits(t *testing.T) {
 			path: callback(), status: "undelivered", change: undelivered, want: news,
 			flows: domain.Errorf(domain.KindUnavailable, "temporal"),
 		},
-		"not final":          {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusSent, Moved: true}},
-		"repeated":           {path: callback(), status: "undelivered", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusUndelivered}},
-		"late":               {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusDelivered}},
-		"not in the list":    {path: callback(), status: "pondering", change: domain.StatusChange{WorkflowID: "w"}},
-		"an unknown message": {path: twilio.StatusPath, status: "delivered"},
+		"not final":                     {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusSent, Moved: true}},
+		"before the answer to the POST": {path: callback(), status: "queued", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusQueued, Moved: true}},
+		"of an attempt that is looked for": {
+			path: callback(), status: "queued", change: domain.StatusChange{AttemptKey: attempt, Found: true, WorkflowID: "w", Status: domain.StatusQueued, Moved: true},
+			want: []signal{{"w", contract.Delivery{Part: 2, Attempt: 3, Status: domain.StatusQueued}}},
+		},
+		"read, after delivered": {path: callback(), status: "read", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusRead, Moved: true}},
+		"repeated":              {path: callback(), status: "undelivered", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusUndelivered}},
+		"late":                  {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusDelivered}},
+		"not in the list":       {path: callback(), status: "pondering", change: domain.StatusChange{WorkflowID: "w"}},
+		"an unknown message":    {path: twilio.StatusPath, status: "delivered"},
 		"a known message, without our parameters": {
 			path: twilio.StatusPath, status: "undelivered", change: undelivered, want: news,
 		},
