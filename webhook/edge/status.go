@@ -28,6 +28,9 @@ func (e *edge) status(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
+	if change.NewError {
+		e.errors.Count(ctx, twilio.PhaseDelivery, change.ErrorCode, "message_sid", event.Sid, "account_sid", event.AccountSid, "workflow_id", change.WorkflowID)
+	}
 	if endsAWait(change) {
 		e.tell(ctx, event, change)
 	}
