@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -81,7 +83,7 @@ const (
 // refuse lets the database say no, with a SQLSTATE, to rows of a table for which a condition on NEW holds, until mend is called.
 func refuse(t *testing.T, s *testkit.Stack, table, state, condition string) (mend func()) {
 	t.Helper()
-	name := fmt.Sprintf("refuse_%d", count(t, s, `SELECT count(*) FROM pg_trigger`))
+	name := "refuse_" + strings.ToLower(rand.Text())
 	execute(t, s, fmt.Sprintf(`
 		CREATE FUNCTION %[1]s() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
