@@ -1,6 +1,6 @@
 # One line a target; the logic is Go. Works with make 3.81.
 .DEFAULT_GOAL := help
-.PHONY: help build tools run say reset test test-all test-race fuzz lint vuln histories bench
+.PHONY: help build tools run say reset test test-all test-race test-long fuzz lint vuln histories bench
 
 override TEXT := $(value TEXT)
 export TEXT
@@ -23,11 +23,14 @@ reset: build ## remove all that make run keeps
 test: build ## the tests
 	bin/dev test ./...
 
-test-all: test-race fuzz ## what needs more: the race detector, fuzzing, another system's vet
-	GOOS=darwin GOARCH=arm64 go vet ./...
+test-all: test-race test-long fuzz ## what takes longer: the race detector, crashes and faults by the hundred, fuzzing, another system's vet
+	GOOS=darwin GOARCH=arm64 go vet -tags long ./...
 
 test-race: build
 	bin/dev test -race $$(go list ./... | grep -v /e2e$$)
+
+test-long: build
+	bin/dev test -tags long ./e2e -run '^TestLong' -count=1 -v -timeout 20m
 
 fuzz:
 	go test ./internal/twilio -run '^$$' -fuzz FuzzVerify -fuzztime 20s

@@ -99,7 +99,8 @@ const (
 
 // Names of what a running flow takes and answers.
 const (
-	// DeliverySignal tells a flow that the delivery status of one of its attempts is final. Payload: Delivery.
+	// DeliverySignal tells a flow that the delivery status of one of its attempts is final, or that one that it may be looking for was
+	// accepted. Payload: Delivery.
 	DeliverySignal = "delivery"
 	// RetryCommand runs the step again that parked the flow. An update, and a signal for batches. Payload: Command.
 	RetryCommand = "retry"

@@ -27,77 +27,30 @@ func TestAWorkerKilledInTheModelStepIsReplaced(t *testing.T) {
 	exactly(t, s, person, 1)
 }
 
-func TestAWorkerKilledBeforeItsClaimCommitsIsReplaced(t *testing.T) {
+func TestAWorkerKilledInASend(t *testing.T) {
 	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{PerRole: true})
-	s.Worker(contract.RoleMessaging).Stop()
+	for name, at := range killPoints() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killedAt(t, at, map[string]fault{"no fault": {outcome: "replied"}, "reset": faults()["reset"]})
+		})
+	}
+}
+
+func TestASendOfUnknownFateIsRepeatedOnlyByItsParksName(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{Settings: impatient()})
 	person := s.Customer()
-	sid := s.Say(person, "hello")
-	testkit.EventuallyTrue(t, soon, "the flow waits for messaging", func() bool {
-		waits := show(t, s, s.WorkflowID(sid)).Flow.Waits
-		return len(waits) == 1 && waits[0].Step == contract.Send.Name
-	})
-
-	// The pair's row is held, so that the claim waits for it, uncommitted.
-	holder, err := database(t, s).Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := holder.Exec(t.Context(), `SELECT FROM pairs FOR UPDATE`); err != nil {
-		t.Fatal(err)
-	}
-	s.Worker(contract.RoleMessaging).Restart()
-	testkit.EventuallyTrue(t, soon, "the claim waits for the pair", func() bool {
-		return count(t, s, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
-	})
-	s.Worker(contract.RoleMessaging).Kill9()
-	if err := holder.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.Worker(contract.RoleMessaging).Restart()
-	s.AwaitAnswers(person, 1, backWithin)
-	awaitOutcome(t, s, sid, "replied")
-	exactly(t, s, person, 1)
-}
-
-// killedInThePOST kills the messaging worker while the simulator holds the POST of an answer, and starts another.
-func killedInThePOST(t *testing.T, s *testkit.Stack, accepted bool) (person, workflowID string) {
-	t.Helper()
-	person = s.Customer()
-	s.Script(testkit.Rule{To: person, Answer: "hold", Accepted: accepted, Callbacks: "none"})
-	workflowID = s.WorkflowID(s.Say(person, "hello"))
-	testkit.EventuallyTrue(t, soon, "the POST is under way", func() bool { return s.Creates(person) == 1 })
-	s.Worker(contract.RoleMessaging).Kill9()
-	s.Script(testkit.Rule{To: person})
-	s.Worker(contract.RoleMessaging).Restart()
-	return person, workflowID
-}
-
-func TestAWorkerKilledAfterTwilioAcceptedFindsTheMessage(t *testing.T) {
-	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
-	person, workflowID := killedInThePOST(t, s, true)
-	awaitOutcome(t, s, workflowID, "replied")
-	if creates := s.Creates(person); creates != 1 {
-		t.Errorf("%d POSTs, want 1", creates)
-	}
-	exactly(t, s, person, 1)
-	nothingStaysReserved(t, s)
-}
-
-func TestAWorkerKilledBeforeTwilioAcceptedParksAndSendsAgainOnlyWhenTold(t *testing.T) {
-	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
-	person, workflowID := killedInThePOST(t, s, false)
+	s.Script(testkit.Rule{To: person, Answer: "reset", Times: 1})
+	workflowID := s.WorkflowID(s.Say(person, "hello"))
 	park := awaitParked(t, s, workflowID, contract.LookUp.Name)
 	if !park.Unknown || !strings.Contains(park.Reason, "unknown") {
 		t.Errorf("parked as %+v", park)
 	}
-	if refused := s.TryStarter("retry", workflowID); refused.ExitCode != 4 {
-		t.Errorf("the retry of an unknown send without the park's name: exit code %d", refused.ExitCode)
-	}
-	if refused := s.TryStarter("retry", workflowID, "--park", park.Name+"0"); refused.ExitCode != 4 {
-		t.Errorf("the retry of another park: exit code %d", refused.ExitCode)
+	for _, refused := range [][]string{{"retry", workflowID}, {"retry", workflowID, "--park", park.Name + "0"}} {
+		if result := s.TryStarter(refused...); result.ExitCode != 4 {
+			t.Errorf("%v: exit code %d", refused, result.ExitCode)
+		}
 	}
 	if creates := s.Creates(person); creates != 1 {
 		t.Errorf("%d POSTs, want 1", creates)

@@ -59,6 +59,10 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		// see; taking the process out of service would lose the status callbacks too, and those need only the database.
 		return postgres.Ping(probe, pool)
 	}
+	twilioErrors, err := telemetry.NewTwilioErrors(ctx, metrics.Meter("parley/webhook"), logger)
+	if err != nil {
+		return nil, err
+	}
 	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,
 		Accounts:  postgres.NewDirectory(pool, cipher),
@@ -66,6 +70,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		Flows:     edge.NewTemporal(temporal),
 		Logger:    logger,
 		Meter:     metrics.Meter("parley/webhook"),
+		Errors:    twilioErrors,
 	})
 	if err != nil {
 		return nil, err

@@ -41,7 +41,9 @@ func (g gateway) Search(ctx context.Context, credentials domain.Credentials, sou
 	}
 	var candidates []messaging.Candidate
 	for _, message := range twilio.Match(sent, list) {
-		candidates = append(candidates, messaging.Candidate{Sid: message.Sid, Status: message.Status, Segments: message.Segments})
+		candidates = append(candidates, messaging.Candidate{
+			Sid: message.Sid, Status: message.Status, Segments: message.Segments, ErrorCode: message.ErrorCode,
+		})
 	}
 	return candidates, nil
 }

@@ -19,6 +19,7 @@ import (
 	"parley/internal/llm"
 	"parley/internal/postgres"
 	"parley/internal/secrets"
+	"parley/internal/telemetry"
 	"parley/internal/twilio"
 	"parley/workflows"
 )
@@ -34,7 +35,7 @@ type parts struct {
 }
 
 // assemble builds the steps over the real stores and clients.
-func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Cipher) parts {
+func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Cipher, twilioErrors *telemetry.TwilioErrors) parts {
 	directory, messages := postgres.NewDirectory(pool, cipher), postgres.NewMessages(pool)
 	var provider reply.Provider = llm.Scripted{}
 	if settings.ModelProvider == config.ProviderOpenAI {
@@ -46,7 +47,7 @@ func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Ciphe
 		identity:    identity.New(messages),
 		billing:     billing.New(messages),
 		reply:       reply.New(messages, provider),
-		messaging:   messaging.New(messages, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL}),
+		messaging:   messaging.New(counted{messages, twilioErrors}, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL}),
 	}
 }
 

@@ -92,7 +92,11 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	parts := assemble(settings, pool, cipher)
+	twilioErrors, err := telemetry.NewTwilioErrors(ctx, metrics.Meter("parley/worker"), logger)
+	if err != nil {
+		return err
+	}
+	parts := assemble(settings, pool, cipher, twilioErrors)
 	if settings.ModelProvider == config.ProviderScripted && slices.Contains(roles, contract.RoleReply) {
 		logger.Warn("replies are scripted: set PARLEY_MODEL_PROVIDER to use a model")
 	}

@@ -68,9 +68,10 @@ type Delivery struct {
 
 // Candidate is a message in Twilio's list that an attempt may have made.
 type Candidate struct {
-	Sid      string
-	Status   domain.Status
-	Segments int
+	Sid       string
+	Status    domain.Status
+	Segments  int
+	ErrorCode int // why it was not delivered
 }
 
 // Twilio creates and reads messages. Search returns those of its list that an attempt may have made, bound ones too.

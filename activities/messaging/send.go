@@ -8,8 +8,13 @@ import (
 	"parley/internal/domain"
 )
 
-// storeEvery is the wait between two tries to store an answer.
-const storeEvery = 250 * time.Millisecond
+const (
+	// storeEvery is the wait between two tries to store an answer.
+	storeEvery = 250 * time.Millisecond
+	// storeWithin is what an answer is given at least: a transaction (8 s), and a moment to begin it. It may come when the step's time
+	// has passed, on a worker that stood still.
+	storeWithin = 10 * time.Second
+)
 
 // Send sends one part of a message. Key: the attempt, of which it makes one POST at most.
 //
@@ -48,10 +53,11 @@ func (a *Activities) post(ctx context.Context, in contract.SendInput, claim doma
 	if err != nil {
 		return notPosted(err)
 	}
-	if time.Since(started) > in.PostWithin || ctx.Err() != nil {
+	now := time.Now() // once: a process that stops right after the check finds its POST's time passed
+	if now.Sub(started) > in.PostWithin || ctx.Err() != nil {
 		return Answer{State: domain.AttemptNotSent, Error: "not posted: too much time had passed since the claim"}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.SendTimeout)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), now.Add(in.SendTimeout))
 	defer cancel()
 	return a.twilio.Create(ctx, credentials, Post{
 		From: claim.From, To: claim.To, Body: claim.Body, Media: claim.Media, Key: in.AttemptKey, ValidityPeriod: in.ValidityPeriod,
@@ -81,11 +87,14 @@ func (a *Activities) record(ctx context.Context, in contract.SendInput, answer A
 }
 
 // keep stores an answer, and tries again for as long as the step may last: a lost answer makes an unknown of what is known. It does
-// not end with a cancelled activity.
+// not end with a cancelled activity, nor at once where the step's time has passed: nobody else has the answer.
 func (a *Activities) keep(ctx context.Context, resolution domain.Resolution) (domain.Attempt, error) {
 	deadline, bounded := ctx.Deadline()
 	ctx = context.WithoutCancel(ctx)
 	if bounded {
+		if least := time.Now().Add(storeWithin); deadline.Before(least) {
+			deadline = least
+		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()

@@ -480,6 +480,25 @@ func TestSendCancelledDuringThePost(t *testing.T) {
 	}
 }
 
+// A worker that stood still until the step's time had passed has an answer that nobody else has: it is stored all the same.
+func TestSendAnsweredPastTheStepsTime(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	step, end := context.WithCancelCause(t.Context())
+	defer end(nil)
+	r.twilio.onPost = func() { end(context.DeadlineExceeded) }
+	result, err := r.send(lapsed{step})
+	outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusQueued}}.check(t, result, err)
+	if len(r.store.resolved) != 1 || r.store.ended != nil || !r.store.bounded {
+		t.Errorf("stored %+v under a context that had ended: %v", r.store.resolved, r.store.ended)
+	}
+}
+
+// lapsed is a context whose deadline is past.
+type lapsed struct{ context.Context }
+
+func (lapsed) Deadline() (time.Time, bool) { return time.Now().Add(-time.Minute), true }
+
 // An answer that could not be stored is an error; the retry then finds the attempt begun, and does not POST again.
 func TestSendAnswerNotStored(t *testing.T) {
 	t.Parallel()

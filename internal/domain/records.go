@@ -157,11 +157,13 @@ const (
 // StatusChange says what an event did to the rows.
 type StatusChange struct {
 	AttemptKey        // of the attempt that the event is about
-	Found      bool   // it showed that an attempt declared unknown was accepted
+	Found      bool   // it showed that an attempt was accepted whose flow may be looking for it, or be parked about it
 	WorkflowID string // empty where no attempt of ours is known for it
 	Status     Status // the attempt's status after it
 	ErrorCode  int
 	Moved      bool // false for an event that is repeated, late or not understood
+	Ended      bool // it made the status final, which it was not before
+	NewError   bool // it brought the error code
 }
 
 // Sought is an unresolved attempt, with what it takes to find its message in Twilio's list.

@@ -191,21 +191,32 @@ func TestUnbound(t *testing.T) {
 	}
 }
 
-// Found wakes the flow: it is said once, and only where the fate of the attempt was unknown.
+// Found wakes the flow: it is said once, and only where the flow may look for the attempt or be parked. A callback that overtakes the
+// answer to the POST wakes nobody: that answer does.
 func TestFound(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
+	resolved := func(state domain.AttemptState) func(*testing.T, flow) {
+		return func(t *testing.T, f flow) { f.resolve(t, 1, 1, domain.Resolution{State: state}) }
+	}
 	for name, c := range map[string]struct {
 		given func(*testing.T, flow)
 		want  bool
 	}{
-		"begun":            {func(*testing.T, flow) {}, false},
-		"accepted":         {func(t *testing.T, f flow) { f.resolve(t, 1, 1, accepted(newSid())) }, false},
-		"refused":          {func(t *testing.T, f flow) { f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptRefused}) }, false},
-		"looked for":       {func(t *testing.T, f flow) { f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptUnknown}) }, true},
-		"declared unknown": {func(t *testing.T, f flow) { f.age(t); f.declare(t, 1, 1) }, true},
-		"parked":           {func(t *testing.T, f flow) { f.age(t); f.declare(t, 1, 1); f.park(t) }, true},
-		"given up":         {func(t *testing.T, f flow) { f.giveUp(t, domain.OutcomeUnknown, "") }, true},
+		"begun":                {func(*testing.T, flow) {}, false},
+		"begun, answer late":   {func(t *testing.T, f flow) { f.age(t) }, true},  // its worker died, and the flow looks for it
+		"begun, parked":        {func(t *testing.T, f flow) { f.park(t) }, true}, // it could not be looked for
+		"begun, other's park":  {func(t *testing.T, f flow) { f.another().inbound(t, "Hi", "").park(t) }, false},
+		"accepted":             {func(t *testing.T, f flow) { f.resolve(t, 1, 1, accepted(newSid())) }, false},
+		"accepted, long ago":   {func(t *testing.T, f flow) { f.resolve(t, 1, 1, accepted(newSid())); f.age(t) }, false},
+		"refused":              {resolved(domain.AttemptRefused), false},
+		"not sent":             {resolved(domain.AttemptNotSent), false},
+		"refused, parked":      {func(t *testing.T, f flow) { resolved(domain.AttemptRefused)(t, f); f.park(t) }, true},
+		"looked for":           {resolved(domain.AttemptUnknown), true},
+		"looked for in vain":   {func(t *testing.T, f flow) { f.age(t); f.declare(t, 1, 1) }, true},
+		"declared and parked":  {func(t *testing.T, f flow) { f.age(t); f.declare(t, 1, 1); f.park(t) }, true},
+		"declared and retried": {func(t *testing.T, f flow) { f.age(t); f.declare(t, 1, 1); f.begin(t, 1, 2) }, true},
+		"given up":             {func(t *testing.T, f flow) { f.giveUp(t, domain.OutcomeUnknown, "") }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

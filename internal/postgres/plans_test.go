@@ -162,13 +162,28 @@ type statements struct {
 }
 
 func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	s.add(data)
+	return ctx
+}
+
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	for _, query := range data.Batch.QueuedQueries {
+		s.add(pgx.TraceQueryStartData{SQL: query.SQL, Args: query.Arguments})
+	}
+	return ctx
+}
+
+func (s *statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (s *statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func (s *statements) add(data pgx.TraceQueryStartData) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := slices.ContainsFunc(s.list, func(d pgx.TraceQueryStartData) bool { return d.SQL == data.SQL })
 	if control := data.SQL == "begin" || data.SQL == "commit" || data.SQL == "rollback"; !known && !control {
 		s.list = append(s.list, data)
 	}
-	return ctx
 }
-
-func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}

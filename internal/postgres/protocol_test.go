@@ -59,6 +59,7 @@ type world struct {
 
 	attempts map[place]*modelAttempt
 	state    [2]domain.ReplyState
+	parked   [2]bool // a person is waited for
 	finished [2]bool
 	holder   place
 	lock     string // free, held, or expiring: given up while something may be under way
@@ -132,6 +133,7 @@ func (w *world) step(t *testing.T) {
 	case n < 97:
 		w.log("park %d", i)
 		f.park(t)
+		w.parked[i] = !w.finished[i]
 		if !w.finished[i] && w.state[i] == domain.ReplyPending {
 			w.state[i] = domain.ReplyParked
 		}
@@ -158,7 +160,7 @@ func (w *world) claim(t *testing.T, p place) {
 		}
 	}
 	w.attempts[p] = &modelAttempt{state: domain.AttemptBegun}
-	w.holder, w.lock = p, held
+	w.holder, w.lock, w.parked[p.flow] = p, held, false
 	if w.state[p.flow] == domain.ReplyParked {
 		w.state[p.flow] = domain.ReplyPending
 	}
@@ -280,7 +282,9 @@ func (w *world) callBack(t *testing.T) {
 	p := w.sent[w.random.IntN(len(w.sent))]
 	w.log("callback for %v", p)
 	change := w.flows[p.flow].apply(t, callback(w.flows[p.flow].key(p.part, p.attempt), w.sids[p], domain.StatusSent, 0))
-	equal(t, "found", change.Found, w.attempts[p].state == domain.AttemptUnknown)
+	a := w.attempts[p]
+	sought := a.state == domain.AttemptUnknown || a.old || w.parked[p.flow]
+	equal(t, "found", change.Found, a.state != domain.AttemptAccepted && sought)
 	w.bind(p)
 }
 
@@ -290,6 +294,9 @@ func (w *world) bind(p place) {
 		return
 	}
 	a.state, a.resolved = domain.AttemptAccepted, true
+	if p.part > 1 || w.state[p.flow] != domain.ReplyAnswered {
+		w.parked[p.flow] = false
+	}
 	if p.part == 1 {
 		w.state[p.flow] = domain.ReplyAnswered
 	} else {
@@ -374,7 +381,7 @@ func (w *world) finish(t *testing.T, i int, giveUp bool) {
 	if finished.Outcome != want && !w.finished[i] { // a second Finish keeps the first one's, unless the rows know better
 		t.Errorf("outcome %s, want %s", finished.Outcome, want)
 	}
-	w.finished[i] = true
+	w.finished[i], w.parked[i] = true, false
 	if w.state[i].Open() {
 		w.state[i] = domain.ReplyFailed
 	}

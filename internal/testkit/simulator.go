@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -45,6 +46,8 @@ type Message struct {
 	Twin      bool      `json:"twin"`  // listed beside a message, and sent by nobody: see Rule.Twin
 	Fault     string    `json:"fault"` // the fault that it met by chance or by a magic number
 	CreatedAt time.Time `json:"created_at"`
+
+	StatusCallback string `json:"status_callback"` // the URL that the create gave
 }
 
 // Rule is a rule of the simulator, as its PUT /simulate/script takes it. What the fields mean stands at the simulator's own
@@ -116,6 +119,17 @@ func (s *Stack) Say(from, body string) (messageSid string) {
 		s.t.Fatalf("the webhook answered %d %s %s", answer.StatusCode, answer.Body, answer.Error)
 	}
 	return answer.MessageSid
+}
+
+// CallBack tells the webhook a status of a message, as Twilio would, and whatever the rules say. The test fails unless the webhook takes it.
+func (s *Stack) CallBack(message Message, status string) {
+	s.t.Helper()
+	form := url.Values{
+		"AccountSid": {s.AccountSid}, "MessageSid": {message.Sid}, "MessageStatus": {status}, "From": {message.From}, "To": {message.To},
+	}.Encode()
+	if code := Post(s.t, message.StatusCallback, form, Sign(s.AuthToken, message.StatusCallback, form)); code != http.StatusNoContent {
+		s.t.Fatalf("the webhook answered %d to a status callback", code)
+	}
 }
 
 // Messages returns every message that the simulated Twilio knows, oldest first.

@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,6 +22,10 @@ type Options struct {
 	Env      []string // NAME=VALUE for every worker, such as OpenAIServer.Env
 	Settings []string // NAME=VALUE of the owner, over shortSettings
 	NoSender bool     // the company's number is not registered
+
+	// Connections is the size of each worker's database pool; 0: as pgx chooses. A test that holds locks of the database needs one for
+	// every step that waits for them.
+	Connections int
 }
 
 // shortSettings are waits as an impatient owner would set them.
@@ -68,7 +74,7 @@ func NewStack(t testing.TB, o Options) *Stack {
 	s.Simulator = Start(t, "simulator", "PARLEY_SIMULATOR_LISTEN="+simulator, "TWILIO_ACCOUNT_SID="+s.AccountSid,
 		"TWILIO_AUTH_TOKEN="+s.AuthToken, "PARLEY_SIMULATOR_INBOUND_URL="+s.PublicURL+"/webhooks/twilio/inbound")
 	s.Webhook = Start(t, "webhook", slices.Concat(s.env, []string{"PARLEY_LISTEN=" + webhook})...)
-	s.workerEnv = slices.Concat(s.env, o.Env)
+	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), o.Env)
 	s.startWorkers(o.PerRole)
 	s.Webhook.AwaitReady()
 	return s
@@ -82,6 +88,20 @@ func (s *Stack) setUpOwner(o Options) {
 	if !o.NoSender {
 		s.Starter("sender", "add", s.AccountSid, s.Company, "--owner", s.OwnerID)
 	}
+}
+
+// pool is the variable of a database pool of a size, where one is given; the last of a name counts.
+func (s *Stack) pool(size int) []string {
+	address, err := url.Parse(s.DatabaseURL)
+	if err != nil {
+		s.t.Fatalf("testkit: %v", err)
+	}
+	if size > 0 {
+		query := address.Query()
+		query.Set("pool_max_conns", strconv.Itoa(size))
+		address.RawQuery = query.Encode()
+	}
+	return []string{"DATABASE_URL=" + address.String()}
 }
 
 // mergeSettings joins two lists of NAME=VALUE; the second wins.

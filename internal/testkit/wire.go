@@ -7,8 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"parley/contract"
 )
 
 // Sign computes X-Twilio-Signature of a form without repeated names as Twilio documents it, apart from our own
@@ -53,4 +56,13 @@ func (s *Stack) InboundForm(from, body string) url.Values {
 		"AccountSid": {s.AccountSid}, "MessageSid": {"SM" + randomHex()}, "From": {from}, "To": {s.Company},
 		"Body": {body}, "NumMedia": {"0"}, "NumSegments": {"1"}, "SmsStatus": {"received"}, "ApiVersion": {"2010-04-01"},
 	}
+}
+
+// Callback posts the status callback of an attempt, signed as Twilio signs it, and returns what the webhook answered.
+func (s *Stack) Callback(key contract.AttemptKey, sid, status string) int {
+	s.t.Helper()
+	address := s.PublicURL + "/webhooks/twilio/status?" + "message=" + url.QueryEscape(key.MessageID) +
+		"&part=" + strconv.Itoa(key.Part) + "&attempt=" + strconv.Itoa(key.Attempt)
+	form := url.Values{"AccountSid": {s.AccountSid}, "MessageSid": {sid}, "MessageStatus": {status}, "ApiVersion": {"2010-04-01"}}.Encode()
+	return Post(s.t, address, form, Sign(s.AuthToken, address, form))
 }

@@ -24,6 +24,11 @@ const (
 	ClassUnknown       Class = "unknown"       // not in our table; final, like permanent: guessing could send twice
 )
 
+// Classes returns all of them.
+func Classes() []Class {
+	return []Class{ClassPermanent, ClassConfiguration, ClassThrottled, ClassTransient, ClassAmbiguous, ClassUnknown}
+}
+
 // ErrorClass is what one of Twilio's error codes means.
 type ErrorClass struct {
 	Code    int

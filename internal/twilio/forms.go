@@ -50,7 +50,7 @@ func ParseInbound(form url.Values) (domain.Received, error) {
 }
 
 // ParseStatus reads a status callback: Twilio's form, and our parameters from the query (see CallbackURL), which stay zero
-// where there are none. A status that Parley does not know is kept as it is. It returns KindInvalid where the account, the
+// where there are none. A status that Parley does not know is kept, escaped and cut. It returns KindInvalid where the account, the
 // message or the status is missing or malformed, or our parameters are not what CallbackURL makes.
 // https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 func ParseStatus(query, form url.Values) (domain.StatusEvent, error) {
@@ -58,7 +58,7 @@ func ParseStatus(query, form url.Values) (domain.StatusEvent, error) {
 	event := domain.StatusEvent{
 		AccountSid: f.take("AccountSid"),
 		Sid:        f.take("MessageSid"),
-		Status:     domain.Status(f.take("MessageStatus")),
+		Status:     domain.Status(domain.Plain(f.take("MessageStatus"), maxStatus)),
 		Source:     domain.SourceCallback,
 	}
 	if err := checkSids(event.AccountSid, event.Sid); err != nil {
@@ -67,7 +67,7 @@ func ParseStatus(query, form url.Values) (domain.StatusEvent, error) {
 	if event.Status == "" {
 		return domain.StatusEvent{}, domain.Errorf(domain.KindInvalid, "status form: MessageStatus is required")
 	}
-	if code, err := strconv.ParseInt(f.take("ErrorCode"), 10, 32); err == nil { // a code we cannot read must not cost us the status
+	if code, err := strconv.ParseInt(f.take("ErrorCode"), 10, 32); err == nil && code > 0 { // what is no code must not cost us the status
 		event.ErrorCode = int(code)
 	}
 	var err error
@@ -79,6 +79,9 @@ func parseAttemptKey(query url.Values) (domain.AttemptKey, error) {
 	id := query.Get(paramMessage)
 	if id == "" {
 		return domain.AttemptKey{}, nil
+	}
+	if len(id) > maxID {
+		return domain.AttemptKey{}, domain.Errorf(domain.KindInvalid, "status URL: message is not an id of ours")
 	}
 	part, partErr := strconv.ParseInt(query.Get(paramPart), 10, 32)
 	attempt, attemptErr := strconv.ParseInt(query.Get(paramAttempt), 10, 32)
@@ -157,6 +160,11 @@ func (f fields) rest() map[string][]string {
 	}
 	return rest
 }
+
+const (
+	maxStatus = 32 // characters; Twilio's longest status has 11
+	maxID     = 64 // ours have 36
+)
 
 // storable replaces what Postgres cannot store in a text, NUL and invalid UTF-8, so that no message can be one that is
 // never stored.

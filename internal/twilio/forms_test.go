@@ -198,6 +198,22 @@ func TestParseStatusReadsRealForms(t *testing.T) {
 			form: "status_read", change: func(f url.Values) { f.Set("MessageStatus", "pondering") },
 			want: domain.StatusEvent{Status: "pondering"},
 		},
+		"unknown status, long and strange": {
+			form: "status_read", change: func(f url.Values) { f.Set("MessageStatus", "\x1b[2J"+strings.Repeat("é", 10_000)) },
+			want: domain.StatusEvent{Status: `\x1b[2J\u00e9\u00e9\u00e9\u00e9\`},
+		},
+		"a known status and more": {
+			form: "status_read", change: func(f url.Values) { f.Set("MessageStatus", "delivered\x00") },
+			want: domain.StatusEvent{Status: `delivered\ufffd`},
+		},
+		"negative error code": {
+			form: "status_undelivered", change: func(f url.Values) { f.Set("ErrorCode", "-30003") },
+			want: domain.StatusEvent{Status: domain.StatusUndelivered},
+		},
+		"huge error code": {
+			form: "status_undelivered", change: func(f url.Values) { f.Set("ErrorCode", "99999999999") },
+			want: domain.StatusEvent{Status: domain.StatusUndelivered},
+		},
 		"unreadable error code": {
 			form: "status_undelivered", change: func(f url.Values) { f.Set("ErrorCode", "E1") },
 			want: domain.StatusEvent{Status: domain.StatusUndelivered},
@@ -225,6 +241,7 @@ func TestParseStatusRefusesBadForms(t *testing.T) {
 		"no message":    func(_, f url.Values) { f.Del("MessageSid") },
 		"no status":     func(_, f url.Values) { f.Set("MessageStatus", "") },
 		"no part":       func(q, _ url.Values) { q.Del("part") },
+		"message long":  func(q, _ url.Values) { q.Set("message", strings.Repeat("m", 65)) },
 		"part 0":        func(q, _ url.Values) { q.Set("part", "0") },
 		"attempt huge":  func(q, _ url.Values) { q.Set("attempt", "99999999999") },
 		"attempt words": func(q, _ url.Values) { q.Set("attempt", "one") },

@@ -24,6 +24,7 @@ import (
 
 	"parley/contract"
 	"parley/internal/domain"
+	"parley/internal/telemetry"
 	"parley/internal/twilio"
 )
 
@@ -61,6 +62,7 @@ type Parts struct {
 	Flows     Flows
 	Logger    *slog.Logger
 	Meter     metric.Meter
+	Errors    *telemetry.TwilioErrors
 }
 
 // edge holds the parts at work.
@@ -71,6 +73,7 @@ type edge struct {
 	verifier *twilio.Verifier
 	logger   *slog.Logger
 	counts   counters
+	errors   *telemetry.TwilioErrors
 }
 
 // New returns the handler of Twilio's webhooks.
@@ -81,7 +84,7 @@ func New(parts Parts) (http.Handler, error) {
 	}
 	e := &edge{
 		accounts: parts.Accounts, statuses: parts.Statuses, flows: parts.Flows,
-		verifier: twilio.NewVerifier(parts.PublicURL), logger: parts.Logger, counts: counts,
+		verifier: twilio.NewVerifier(parts.PublicURL), logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
 	engine := gin.New()          // without gin's logger: it prints query strings
@@ -103,7 +106,7 @@ func (e *edge) handle(process func(context.Context, *request) error, answer gin.
 	return func(c *gin.Context) {
 		// Who hangs up early gets what was asked for all the same: half a start helps nobody. Every step has its own bound.
 		ctx := context.WithoutCancel(c.Request.Context())
-		r := &request{path: c.FullPath(), url: e.verifier.URL(c.Request.RequestURI)}
+		r := &request{path: c.FullPath(), url: domain.Plain(e.verifier.URL(c.Request.RequestURI), maxLogged)}
 		err := e.verify(ctx, c, r)
 		if err == nil {
 			err = process(ctx, r)
@@ -154,6 +157,9 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	}
 }
+
+// maxLogged is the most that is logged of what a stranger wrote, in bytes. The URLs that are configured at Twilio are shorter.
+const maxLogged = 512
 
 // logRefusal logs a request that was not taken. A signature that does not match an account of ours is loud: after a change
 // of token at Twilio every message is lost this way.

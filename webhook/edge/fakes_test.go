@@ -18,6 +18,7 @@ import (
 
 	"parley/contract"
 	"parley/internal/domain"
+	"parley/internal/telemetry"
 	"parley/internal/twilio"
 	"parley/webhook/edge"
 )
@@ -121,10 +122,14 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{reader: sdkmetric.NewManualReader(), flows: fakeFlows{known: map[string]bool{}}}
+	logger, meter := slog.New(slog.NewJSONHandler(&b.log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test")
+	twilioErrors, err := telemetry.NewTwilioErrors(t.Context(), meter, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
 	handler, err := edge.New(edge.Parts{
 		PublicURL: publicURL, Accounts: &b.accounts, Statuses: &b.statuses, Flows: &b.flows,
-		Logger: slog.New(slog.NewJSONHandler(&b.log, nil)),
-		Meter:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test"),
+		Logger: logger, Meter: meter, Errors: twilioErrors,
 	})
 	if err != nil {
 		t.Fatal(err)

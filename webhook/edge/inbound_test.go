@@ -171,6 +171,29 @@ func TestARefusedSignatureIsCountedAndLoggedLoudly(t *testing.T) {
 	}
 }
 
+// What strangers write does not fill the log, nor does it get there as it is.
+func TestTheLogIsBounded(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("%1b[2Jé\"", 1500)
+	requests := map[string]*http.Request{
+		"a refused URL": signed(edge.InboundPath, otherToken, inboundForm(), func(r *http.Request) { r.RequestURI += "?x=1&" + long }),
+		"a token":       signed(edge.InboundPath, token, inboundForm(), header("I-Twilio-Idempotency-Token", long)),
+	}
+	for name, request := range requests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.post(request)
+			if log := b.log.String(); len(log) > 2000 || strings.Contains(log, "é") || strings.Count(log, "\n") != 1 {
+				t.Errorf("logged %d bytes: %s", len(log), log)
+			}
+			if name == "a refused URL" && !strings.Contains(b.log.String(), `"url":"`+publicURL+edge.InboundPath+"?x=1&%1b[2J") {
+				t.Errorf("the log does not say which URL: %s", b.log.String())
+			}
+		})
+	}
+}
+
 func TestAClientThatHangsUpDoesNotLoseTheStart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

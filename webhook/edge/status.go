@@ -28,17 +28,18 @@ func (e *edge) status(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
+	if change.NewError {
+		e.errors.Count(ctx, twilio.PhaseDelivery, change.ErrorCode, "message_sid", event.Sid, "account_sid", event.AccountSid, "workflow_id", change.WorkflowID)
+	}
 	if endsAWait(change) {
 		e.tell(ctx, event, change)
 	}
 	return nil
 }
 
-// endsAWait reports whether a flow waits for this change: a final status of an attempt of ours, or the news that an attempt of
-// unknown fate was accepted.
-func endsAWait(change domain.StatusChange) bool {
-	return change.WorkflowID != "" && (change.Found || (change.Moved && change.Status.Final()))
-}
+// endsAWait reports whether a flow waits for this change: its attempt's status became final, or the attempt that it looks for, or is
+// parked about, was accepted. Of anything else the rows tell it in time, and each signal costs its history four events.
+func endsAWait(change domain.StatusChange) bool { return change.Ended || change.Found }
 
 // tell signals the flow. If Temporal is away the callback is taken all the same: the row holds the status, and the flow asks
 // for it by itself.

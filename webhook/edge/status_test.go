@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -35,7 +37,7 @@ func callback() string { return strings.TrimPrefix(twilio.CallbackURL(publicURL,
 
 func TestStatusIsStoredAndItsFlowToldWhereItWaits(t *testing.T) {
 	t.Parallel()
-	undelivered := domain.StatusChange{AttemptKey: attempt, WorkflowID: "w", Status: domain.StatusUndelivered, ErrorCode: 30003, Moved: true}
+	undelivered := domain.StatusChange{AttemptKey: attempt, WorkflowID: "w", Status: domain.StatusUndelivered, ErrorCode: 30003, Moved: true, Ended: true}
 	news := []signal{{"w", contract.Delivery{Part: 2, Attempt: 3, Status: domain.StatusUndelivered, ErrorCode: 30003}}}
 	for name, test := range map[string]struct {
 		path   string
@@ -50,11 +52,17 @@ func TestStatusIsStoredAndItsFlowToldWhereItWaits(t *testing.T) {
 			path: callback(), status: "undelivered", change: undelivered, want: news,
 			flows: domain.Errorf(domain.KindUnavailable, "temporal"),
 		},
-		"not final":          {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusSent, Moved: true}},
-		"repeated":           {path: callback(), status: "undelivered", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusUndelivered}},
-		"late":               {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusDelivered}},
-		"not in the list":    {path: callback(), status: "pondering", change: domain.StatusChange{WorkflowID: "w"}},
-		"an unknown message": {path: twilio.StatusPath, status: "delivered"},
+		"not final":                     {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusSent, Moved: true}},
+		"before the answer to the POST": {path: callback(), status: "queued", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusQueued, Moved: true}},
+		"of an attempt that is looked for": {
+			path: callback(), status: "queued", change: domain.StatusChange{AttemptKey: attempt, Found: true, WorkflowID: "w", Status: domain.StatusQueued, Moved: true},
+			want: []signal{{"w", contract.Delivery{Part: 2, Attempt: 3, Status: domain.StatusQueued}}},
+		},
+		"read, after delivered": {path: callback(), status: "read", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusRead, Moved: true}},
+		"repeated":              {path: callback(), status: "undelivered", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusUndelivered}},
+		"late":                  {path: callback(), status: "sent", change: domain.StatusChange{WorkflowID: "w", Status: domain.StatusDelivered}},
+		"not in the list":       {path: callback(), status: "pondering", change: domain.StatusChange{WorkflowID: "w"}},
+		"an unknown message":    {path: twilio.StatusPath, status: "delivered"},
 		"a known message, without our parameters": {
 			path: twilio.StatusPath, status: "undelivered", change: undelivered, want: news,
 		},
@@ -79,6 +87,30 @@ func TestStatusIsStoredAndItsFlowToldWhereItWaits(t *testing.T) {
 			}
 			if strings.Contains(b.log.String(), "5005550") {
 				t.Errorf("the log has a phone number: %s", b.log.String())
+			}
+		})
+	}
+}
+
+// What Twilio says of a delivery that failed is counted by its class, once: a callback that brings nothing new is not counted.
+func TestErrorsOfDeliveriesAreCounted(t *testing.T) {
+	t.Parallel()
+	for code, class := range map[int]twilio.Class{
+		30003: twilio.ClassTransient, 21610: twilio.ClassPermanent, 30034: twilio.ClassConfiguration, 98765: twilio.ClassUnknown,
+	} {
+		t.Run(string(class), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.statuses.change = domain.StatusChange{AttemptKey: attempt, WorkflowID: "w", Status: domain.StatusFailed, ErrorCode: code, NewError: true}
+			b.post(signed(callback(), token, statusForm("failed")))
+			b.statuses.change.NewError = false
+			b.post(signed(callback(), token, statusForm("failed")))
+			if n := b.counted(t, "parley.twilio.errors", attribute.String("phase", "delivery"), attribute.String("class", string(class))); n != 1 {
+				t.Errorf("%d errors counted, want 1", n)
+			}
+			loud := class == twilio.ClassConfiguration || class == twilio.ClassUnknown
+			if told := strings.Contains(b.log.String(), fmt.Sprint(`"error_code":`, code)) && strings.Contains(b.log.String(), messageSid); told != loud {
+				t.Errorf("logged %s", b.log.String())
 			}
 		})
 	}

@@ -24,7 +24,7 @@ const (
 
 // request is one request of Twilio, as far as it is known.
 type request struct {
-	path, url        string // the route; the URL that was signed
+	path, url        string // the route; the URL that was signed, as it may be logged
 	accountSid       string // as the form says; empty where it does not have the form of a sid, since it is logged
 	messageSid       string // once it is parsed
 	idempotencyToken string // Twilio's, the same in each of its own retries; for the log, the message's sid is the key
@@ -71,7 +71,7 @@ func (r *request) read(w http.ResponseWriter, from *http.Request) error {
 	if err != nil {
 		return domain.Errorf(domain.KindUnavailable, "the body was cut short: %w", err) // sending it again may help
 	}
-	r.query, r.idempotencyToken = from.URL.Query(), from.Header.Get("I-Twilio-Idempotency-Token")
+	r.query, r.idempotencyToken = from.URL.Query(), domain.Plain(from.Header.Get("I-Twilio-Idempotency-Token"), maxLogged)
 	if r.form, err = url.ParseQuery(string(body)); err != nil {
 		return domain.Errorf(domain.KindInvalid, "the body is not a form")
 	}

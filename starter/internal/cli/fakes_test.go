@@ -163,13 +163,17 @@ type starter struct {
 	noStore   error // what opening the database returns
 	temporal  *faketemporal.Client
 	report    provision.Report
+	explain   func(code int) string
 	env       map[string]string
 	stdin     string
 	terminal  bool
 }
 
 func newStarter(flows ...faketemporal.Flow) *starter {
-	return &starter{directory: newDirectory(), messages: messages{}, temporal: faketemporal.New(flows...), env: map[string]string{}}
+	return &starter{
+		directory: newDirectory(), messages: messages{}, temporal: faketemporal.New(flows...), env: map[string]string{},
+		explain: func(int) string { return "the phone cannot be reached" },
+	}
 }
 
 func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, err error) {
@@ -179,7 +183,7 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 		Flows:     func(context.Context) (*flow.Flows, error) { return flow.New(s.temporal), nil },
 		Setup:     func(context.Context) (provision.Report, error) { return s.report, nil },
 		NewKeyset: func() (string, error) { return `{"key":"new"}`, nil },
-		Explain:   func(int) string { return "the phone cannot be reached" },
+		Explain:   s.explain,
 		Getenv:    func(name string) string { return s.env[name] },
 	}
 	var out bytes.Buffer

@@ -1,0 +1,104 @@
+package deploy_test
+
+import (
+	"log/slog"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/viper"
+
+	"parley/internal/telemetry"
+)
+
+// alert is one of Prometheus's alerting rules.
+// https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+type alert struct {
+	Alert       string
+	Expr        string
+	For         time.Duration
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+func alerts(t *testing.T) []alert {
+	t.Helper()
+	file := viper.New()
+	file.SetConfigFile("prometheus/alerts.yaml")
+	if err := file.ReadInConfig(); err != nil {
+		t.Fatal(err)
+	}
+	var rules struct {
+		Groups []struct {
+			Name  string
+			Rules []alert
+		}
+	}
+	if err := file.UnmarshalExact(&rules); err != nil {
+		t.Fatal(err)
+	}
+	var list []alert
+	for _, group := range rules.Groups {
+		list = append(list, group.Rules...)
+	}
+	if len(list) == 0 {
+		t.Fatal("no alerts")
+	}
+	return list
+}
+
+// TestAlerts checks that each alert asks for series that a process shows from its start, and that operators are told what to do.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	shown, operations := scraped(t), read(t, "../docs/operations.md")
+	selector := regexp.MustCompile(`(parley_\w+)\{([^}]*)\}\[`)
+	for _, a := range alerts(t) {
+		selected := selector.FindAllStringSubmatch(a.Expr, -1)
+		if len(selected) == 0 || strings.Count(a.Expr, "parley_") != len(selected) {
+			t.Errorf("%s: its series cannot be read from %s", a.Alert, a.Expr)
+		}
+		for _, s := range selected {
+			if !exists(shown, s[1], strings.Split(s[2], ",")) {
+				t.Errorf("%s: no process shows %s", a.Alert, s[0])
+			}
+		}
+		if a.Labels["severity"] == "" || a.Annotations["summary"] == "" || a.Annotations["description"] == "" {
+			t.Errorf("%s: it needs a severity, a summary and a description", a.Alert)
+		}
+		if !strings.Contains(operations, a.Alert) {
+			t.Errorf("docs/operations.md does not say what to do about %s", a.Alert)
+		}
+	}
+}
+
+// scraped is what Prometheus reads of a process that has done nothing yet.
+func scraped(t *testing.T) string {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	metrics, err := telemetry.New(logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := telemetry.NewTwilioErrors(t.Context(), metrics.Meter("parley/worker"), logger); err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	metrics.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	return answer.Body.String()
+}
+
+// exists reports whether some series of a metric has all of some labels.
+func exists(shown, metric string, labels []string) bool {
+	for line := range strings.Lines(shown) {
+		series, ours := strings.CutPrefix(line, metric+"{")
+		for _, label := range labels {
+			ours = ours && strings.Contains(series, label)
+		}
+		if ours {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,155 @@
+//go:build long
+
+package e2e_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"parley/internal/testkit"
+)
+
+// The tests of this file take minutes: `make test-all` runs them, with -tags long.
+
+func TestLongEveryFaultAtEveryKillPoint(t *testing.T) {
+	t.Parallel()
+	faults := faults()
+	faults["no fault"] = fault{outcome: "replied", accepted: 1}
+	for name, at := range killPoints() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			killedAt(t, at, faults)
+			t.Logf("%d faults, killed %s: %s", len(faults), name, time.Since(began).Round(time.Second))
+		})
+	}
+}
+
+// A thousand messages meet faults by chance, the same ones for the same seed. What Twilio accepted is then what our rows say, sid by sid;
+// a person has to decide about the rest, and about nothing else.
+func TestLongAThousandMessagesWithRandomFaults(t *testing.T) {
+	t.Parallel()
+	const people, each, share = 250, 4, 0.4
+	seed, began := seed(t), time.Now()
+	t.Logf("%s=%d", seedVariable, seed)
+	s := testkit.NewStack(t, testkit.Options{Connections: 20, Settings: []string{
+		"post_within=2s", "send_timeout=2s", "look_ups=200ms,500ms,1s,3s,6s", "delivery_check=1s", "delivery_grace=2s", "validity_period=10s",
+	}})
+	// The list shows every message before the last look-up, and a slow answer comes in time: so only the seed decides what is known.
+	s.Script(testkit.Rule{Random: &testkit.Random{Seed: seed, Rate: share}, CallbackDelayMS: 50, ResponseDelayMS: 1000, ListDelayMS: 500})
+	converse(t, s, people, each)
+	parked := awaitSettled(t, s, nil)
+
+	// Twilio accepted what a failed twin hides too: neither an answer nor a callback came, and the list has two of it.
+	hidden, stored := balance(t, s), records(t, s)
+	for _, message := range hidden {
+		asked := func(workflowID string) bool { return stored[workflowID].answeredBy(message) }
+		if message.Fault != "failed_twin" || !slices.ContainsFunc(slices.Collect(maps.Keys(parked)), asked) {
+			t.Errorf("no row knows %+v, and nobody is asked about it", message)
+		}
+		s.CallBack(message, "delivered") // late, but it comes
+	}
+	parked = awaitSettled(t, s, nil)
+
+	if lost := balance(t, s); len(lost) > 0 {
+		t.Errorf("Twilio accepted what no row knows: %+v", lost)
+	}
+	stored = records(t, s)
+	if len(stored) != people*each {
+		t.Errorf("%d messages are stored, want %d", len(stored), people*each)
+	}
+	answered := 0
+	for workflowID, r := range stored {
+		if r.Over {
+			answered++
+		}
+		if _, waits := parked[workflowID]; waits == r.Over || r.Unresolved > 0 || (r.Over && (r.Outcome != "replied" || len(r.Sids) != 1)) {
+			t.Errorf("its rows are left as %+v", r)
+		}
+	}
+	requests := s.Requests()
+	if requests.Accepted != answered {
+		t.Errorf("Twilio accepted %d messages, our rows %d", requests.Accepted, answered)
+	}
+	if charged := count(t, s, `SELECT count(*) FROM ledger WHERE kind = 'settle' AND meter = 'ai_replies'`); charged != answered {
+		t.Errorf("%d replies are charged, want %d", charged, answered)
+	}
+	t.Logf("%d messages of %d people in %s: %d POSTs; %d accepted by Twilio, %d by our rows, of which %d by a late callback; %d left unknown and listed",
+		len(stored), people, time.Since(began).Round(time.Second), requests.Creates, requests.Accepted, answered, len(hidden), len(parked))
+	for _, name := range slices.Sorted(maps.Keys(requests.Faults)) {
+		t.Logf("%4d met %s", requests.Faults[name], name)
+	}
+}
+
+// seedVariable names the seed of the random faults, to see a run again.
+const seedVariable = "PARLEY_TEST_SEED"
+
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	given := os.Getenv(seedVariable)
+	if given == "" {
+		return 8
+	}
+	seed, err := strconv.ParseUint(given, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: want a number from 0, got %q", seedVariable, given)
+	}
+	return seed
+}
+
+// converse lets people write, each a number of messages one after another: the next one when the flow of the one before is over or parked.
+func converse(t *testing.T, s *testkit.Stack, people, each int) {
+	t.Helper()
+	const atOnce = 40
+	type person struct {
+		number string
+		said   int
+	}
+	var silent []*person
+	for range people {
+		silent = append(silent, &person{number: s.Customer()})
+	}
+	open := map[string]*person{} // by the flow of what they said last
+	for len(silent)+len(open) > 0 {
+		for len(silent) > 0 && len(open) < atOnce {
+			speaker := silent[0]
+			silent = silent[1:]
+			speaker.said++
+			open[s.WorkflowID(insist(t, s, speaker.number, fmt.Sprintf("Message %d of %s.", speaker.said, speaker.number)))] = speaker
+		}
+		testkit.EventuallyTrue(t, settledWithin, "a flow is over or parked", func() bool {
+			settled := 0
+			for workflowID, r := range records(t, s) {
+				speaker, waits := open[workflowID]
+				if !waits || !r.settled(nil) {
+					continue
+				}
+				settled++
+				delete(open, workflowID)
+				if speaker.said < each {
+					silent = append(silent, speaker)
+				}
+			}
+			return settled > 0
+		})
+	}
+}
+
+// insist delivers a message until the webhook takes it, as Twilio's connection overrides would: a busy machine may answer 503.
+func insist(t *testing.T, s *testkit.Stack, from, body string) (messageSid string) {
+	t.Helper()
+	form := testkit.Inbound{From: from, Body: body, MessageSid: s.InboundForm(from, body).Get("MessageSid")}
+	testkit.Eventually(t, soon, func() error {
+		if answer := s.Deliver(form); answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("answered %+v", answer)
+		}
+		return nil
+	})
+	return form.MessageSid
+}

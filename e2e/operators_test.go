@@ -1,0 +1,244 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"parley/contract"
+	"parley/internal/testkit"
+)
+
+func TestFiftyPeopleParkedByAWrongTokenAreEachSentOneMessageOnceItIsMended(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{PerRole: true})
+	s.SetAPIToken("another")
+	people, flows := make([]string, 50), make([]string, 50)
+	for i := range people {
+		people[i] = s.Customer()
+		flows[i] = s.WorkflowID(s.Say(people[i], "hello"))
+	}
+	var list struct {
+		Parked []struct {
+			WorkflowID string        `json:"workflow_id"`
+			Park       contract.Park `json:"park"`
+		}
+	}
+	testkit.Eventually(t, soon, func() error {
+		if err := json.Unmarshal([]byte(s.Starter("parked", "--json")), &list); err != nil {
+			return err
+		}
+		if len(list.Parked) != len(people) {
+			return fmt.Errorf("%d flows are parked, want %d", len(list.Parked), len(people))
+		}
+		return nil
+	})
+	for _, parked := range list.Parked {
+		if !slices.Contains(flows, parked.WorkflowID) || parked.Park.Step != contract.Send.Name || parked.Park.Unknown {
+			t.Errorf("parked as %+v", parked)
+		}
+	}
+	s.SetAPIToken(s.AuthToken)
+	for _, flow := range flows {
+		s.Starter("retry", flow)
+	}
+	for i, flow := range flows {
+		if result := awaitClosed(t, s, flow); result.Outcome != "replied" {
+			t.Errorf("%s ended %+v", flow, result)
+		}
+		if accepted := s.Accepted(people[i]); accepted != 1 {
+			t.Errorf("Twilio accepted %d messages for %s, want 1", accepted, people[i])
+		}
+	}
+	for what, query := range map[string]string{
+		"answered messages":        `SELECT count(*) FROM messages WHERE direction = 'inbound' AND outcome = 'replied' AND reply_state = 'answered'`,
+		"attempts that were sent":  `SELECT count(*) FROM send_attempts WHERE state = 'accepted' AND attempt = 2`,
+		"attempts that were not":   `SELECT count(*) FROM send_attempts WHERE state = 'refused' AND error_kind = 'configuration' AND attempt = 1`,
+		"units reserved":           `SELECT count(*) FROM ledger WHERE kind = 'reserve' AND quantity = 1`,
+		"units charged":            `SELECT count(*) FROM ledger WHERE kind = 'settle' AND meter = 'ai_replies' AND quantity = 1`,
+		"replies whose parts cost": `SELECT count(*) FROM ledger WHERE kind = 'settle' AND meter = 'message_segments' AND quantity > 0`,
+	} {
+		if n := count(t, s, query); n != len(people) {
+			t.Errorf("%d %s, want %d", n, what, len(people))
+		}
+	}
+	if n := count(t, s, `SELECT count(*) FROM ledger WHERE kind = 'release'`); n != 0 {
+		t.Errorf("%d units were handed back", n)
+	}
+}
+
+func TestACommandForAParkOfThePastIsRefusedAfterAResetToo(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
+	for name, c := range map[string]struct {
+		trouble testkit.Rule
+		step    string
+	}{
+		"configuration": {testkit.Rule{StatusCode: 401, Code: 20003}, contract.Send.Name},
+		"unknown":       {testkit.Rule{Answer: "reset"}, contract.LookUp.Name},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.trouble.To = s.Customer()
+			s.Script(c.trouble)
+			workflowID := s.WorkflowID(s.Say(c.trouble.To, "hello"))
+			first := awaitPark(t, s, workflowID, c.step)
+			s.Starter("retry", workflowID, "--park", first.Name)
+			second := awaitPark(t, s, workflowID, c.step, first)
+			posted(t, s, c.trouble.To, 2)
+			dropped(t, s, workflowID, first)
+
+			reset(t, s, workflowID)
+			third := awaitPark(t, s, workflowID, c.step, first, second)
+			if !strings.HasSuffix(third.Name, "/1") || strings.HasPrefix(third.Name, strings.TrimSuffix(first.Name, "/1")) {
+				t.Errorf("after the reset the flow is parked as %s, after %s", third.Name, first.Name)
+			}
+			dropped(t, s, workflowID, first)
+			dropped(t, s, workflowID, second)
+			posted(t, s, c.trouble.To, 2)
+
+			// The new run comes by each attempt of the old one, and asks before each further one.
+			s.Script(testkit.Rule{To: c.trouble.To})
+			s.Starter("retry", workflowID, "--park", third.Name)
+			last := awaitPark(t, s, workflowID, c.step, third)
+			posted(t, s, c.trouble.To, 2)
+			s.Starter("retry", workflowID, "--park", last.Name)
+			ended(t, s, c.trouble.To, workflowID, "replied", 1)
+			posted(t, s, c.trouble.To, 3)
+		})
+	}
+}
+
+// dropped fails the test unless commands that name a park of the past come to nothing: as an update they are refused, as a signal they
+// are dropped. The flow is parked.
+func dropped(t *testing.T, s *testkit.Stack, workflowID string, past contract.Park) {
+	t.Helper()
+	for _, command := range []string{contract.RetryCommand, contract.AbandonCommand} {
+		refused := s.TryStarter(command, workflowID, "--park", past.Name)
+		if refused.ExitCode != 4 || !strings.Contains(refused.Stderr, "park "+past.Name+" is over") {
+			t.Errorf("%s of a park of the past: exit code %d: %s%s", command, refused.ExitCode, refused.Stdout, refused.Stderr)
+		}
+		drops := func() (n int) {
+			for _, line := range s.Worker(contract.RoleWorkflow).Logs() {
+				if strings.Contains(line, "signal dropped") && strings.Contains(line, `"signal":"`+command+`"`) && strings.Contains(line, past.Name) {
+					n++
+				}
+			}
+			return n
+		}
+		before := drops()
+		if err := s.Temporal.Client.SignalWorkflow(t.Context(), workflowID, "", command, contract.Command{Park: past.Name}); err != nil {
+			t.Fatal(err)
+		}
+		testkit.EventuallyTrue(t, soon, "the signal is dropped", func() bool { return drops() == before+1 })
+	}
+}
+
+// reset starts a flow anew from its first task, as `temporal workflow reset` does: what was signalled and updated since is told again.
+func reset(t *testing.T, s *testkit.Stack, workflowID string) {
+	t.Helper()
+	history := s.Temporal.Client.GetWorkflowHistory(t.Context(), workflowID, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		event, err := history.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event.GetEventType() != enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			continue
+		}
+		_, err = s.Temporal.Client.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace: s.Temporal.Name, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflowID},
+			Reason: "a test", WorkflowTaskFinishEventId: event.GetEventId(), RequestId: workflowID,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Fatalf("%s has had no task yet", workflowID)
+}
+
+func TestTwoOperatorsAndACallbackAtOnceAreOneMessage(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
+	const listedAfter = 20 * time.Second // by then the flows are parked
+	for name, c := range map[string]struct {
+		trouble testkit.Rule
+		listed  bool // Twilio's list shows the message by now
+		first   bool // the callback is answered before the operators decide, else it comes beside them
+		posts   int
+	}{
+		"never accepted":                      {testkit.Rule{Answer: "reset"}, false, false, 2},
+		"accepted, and listed by now":         {testkit.Rule{Answer: "reset", Accepted: true}, true, false, 1},
+		"accepted, told of, and never listed": {testkit.Rule{Answer: "reset", Accepted: true}, false, true, 1},
+	} {
+		for round := range 3 {
+			t.Run(fmt.Sprintf("%s %d", name, round), func(t *testing.T) {
+				t.Parallel()
+				rule := c.trouble
+				rule.To, rule.Callbacks, rule.ListDelayMS = s.Customer(), "none", int(time.Hour.Milliseconds())
+				if c.listed {
+					rule.ListDelayMS = int(listedAfter.Milliseconds())
+				}
+				if !rule.Accepted {
+					rule.ListDelayMS = 0
+				}
+				s.Script(rule)
+				workflowID := s.WorkflowID(s.Say(rule.To, "hello"))
+				park := awaitPark(t, s, workflowID, contract.LookUp.Name)
+				var callback sync.WaitGroup
+				if rule.Accepted {
+					sent := s.SentTo(rule.To)[0]
+					testkit.EventuallyTrue(t, soon, "the list shows the message", func() bool {
+						return !c.listed || time.Since(sent.CreatedAt) > listedAfter
+					})
+					callback.Go(func() { tell(t, s, park, workflowID, sent.Sid) })
+				}
+				s.Script(testkit.Rule{To: rule.To})
+				if c.first {
+					callback.Wait()
+				}
+				var taken int
+				var results [2]testkit.Result
+				var operators sync.WaitGroup
+				for i := range results {
+					operators.Go(func() { results[i] = s.TryStarter("retry", workflowID, "--park", park.Name) })
+				}
+				operators.Wait()
+				callback.Wait()
+				for _, result := range results {
+					if result.ExitCode == 0 {
+						taken++
+					}
+				}
+				if taken > 1 || (taken == 0 && !rule.Accepted) {
+					t.Errorf("%d commands were taken: %+v", taken, results)
+				}
+				ended(t, s, rule.To, workflowID, "replied", 1)
+				posted(t, s, rule.To, c.posts)
+			})
+		}
+	}
+}
+
+// tell posts Twilio's callback for the first attempt of a flow's reply.
+func tell(t *testing.T, s *testkit.Stack, park contract.Park, workflowID, sid string) {
+	t.Helper()
+	status, err := statusOf(t, s, workflowID)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	key := contract.AttemptKey{MessageID: status.MessageID, Part: 1, Attempt: 1}
+	if code := s.Callback(key, sid, "delivered"); code != 204 {
+		t.Errorf("the callback about %s was answered %d", park.Name, code)
+	}
+}
