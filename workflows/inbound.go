@@ -22,7 +22,7 @@ type inbound struct {
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
-	return f.flow.setup(ctx, f.received.ReceivedAt, domain.DefaultSettings(domain.English).Timing.ReplyDeadline)
+	return f.flow.setup(ctx, f.received.AccountSid, f.received.To, f.received.ReceivedAt, domain.DefaultSettings(domain.English).Timing.ReplyDeadline)
 }
 
 // run is the way of an inbound message.

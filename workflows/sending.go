@@ -1,7 +1,9 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -25,6 +27,7 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	if parts < 1 {
 		return &ending{domain.OutcomeFailed, "there is nothing to send"}
 	}
+	f.parts = parts
 	for part := 1; part <= parts; part++ {
 		accepted, err := f.send(ctx, draftID, part)
 		if err != nil {
@@ -34,7 +37,7 @@ func (f *flow) sendAndFollow(ctx workflow.Context, draftID string, parts int) er
 	}
 	charged := start(ctx, f, contract.Settle, func() (workflow.ActivityOptions, contract.SettleInput) {
 		return closing(), contract.SettleInput{OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID}
-	})
+	}).beside(ctx)
 	if err := f.enter(ctx, contract.StageDelivering); err != nil {
 		return err
 	}
@@ -51,9 +54,10 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 	if err := f.late(ctx); err != nil && part == 1 {
 		return nil, err
 	}
+	doubt := false // whether an attempt may have got through all the same
 	for attempt := 1; ; attempt++ {
 		key, scheduled := contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt}, workflow.Now(ctx)
-		result, err := start(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
+		result, err := startFor(ctx, f, part, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
 			return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
 				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: draftID, Anyway: f.anyway,
 				PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
@@ -61,21 +65,44 @@ func (f *flow) send(ctx workflow.Context, draftID string, part int) (*sentPart, 
 		}).once(ctx)
 		if isUnknown(err) {
 			result, err = f.find(ctx, key, scheduled)
+			doubt = doubt || err != nil
 		}
 		switch {
 		case err == nil && result.State == contract.SendSettled:
 			attempt-- // the same again: its row says what follows
 		case err == nil:
-			return sentOf(part, result)
-		case isEnding(err):
-			return nil, err
+			accepted, err := sentOf(part, result)
+			return accepted, f.cut(part, doubt, err)
+		case isEnding(err): // in the middle of the send, or of the search for it
+			return nil, f.cut(part, true, err)
 		case isUnknown(err): // an operator has it sent again, although nobody knows
 		default:
-			if _, err := f.park(ctx, contract.Send.Name, err); err != nil {
-				return nil, err
+			if _, err := f.park(ctx, contract.Send.Name, part, err); err != nil {
+				return nil, f.cut(part, doubt, err)
 			}
 		}
 	}
+}
+
+// several is a part's number where the message has several, else 0.
+func (f *flow) several(part int) int {
+	if f.parts > 1 {
+		return part
+	}
+	return 0
+}
+
+// cut says of an ending which part of several it is about: those before were sent, those after were not.
+func (f *flow) cut(part int, doubt bool, err error) error {
+	end, ok := errors.AsType[*ending](err)
+	if !ok || f.several(part) == 0 {
+		return err
+	}
+	fate := "was not sent"
+	if doubt {
+		fate = "may not have been sent"
+	}
+	return &ending{end.outcome, fmt.Sprintf("part %d of %d %s: %s", part, f.parts, fate, end.reason)}
 }
 
 // sentOf tells a part that was accepted from a send that ends the flow.
@@ -88,7 +115,7 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 	case contract.SendExpired:
 		return nil, &ending{domain.OutcomeExpired, "the deadline passed before the message could be sent"}
 	case contract.SendOvertaken:
-		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts: the rest was not sent"}
+		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts"}
 	case contract.SendClosed:
 		return nil, &ending{domain.OutcomeFailed, "the message was closed meanwhile"}
 	default:
@@ -99,7 +126,7 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 // awaitDelivery waits for the final status of every part: told by signal, or asked for at growing intervals. It gives up a while after
 // sent, which some carriers never follow by anything, and a while after Twilio itself gives up. What comes later moves only the rows.
 func (f *flow) awaitDelivery(ctx workflow.Context) error {
-	f.mark(ctx, deliveryStep, contract.StepRunning, "")
+	f.markDelivery(ctx, contract.StepRunning, "")
 	interval, until := f.timing.DeliveryCheck, workflow.Now(ctx).Add(f.timing.ValidityPeriod+f.timing.DeliveryGrace)
 	wasSent := false
 	for {
@@ -107,12 +134,12 @@ func (f *flow) awaitDelivery(ctx workflow.Context) error {
 			wasSent, until = true, workflow.Now(ctx).Add(f.timing.DeliveryGrace)
 		}
 		if all(f.sent, func(p *sentPart) bool { return p.status.Final() }) {
-			f.mark(ctx, deliveryStep, contract.StepDone, string(f.sent[len(f.sent)-1].status))
+			f.markDelivery(ctx, contract.StepDone, f.delivered())
 			return nil
 		}
 		left := until.Sub(workflow.Now(ctx))
 		if left <= 0 {
-			f.mark(ctx, deliveryStep, contract.StepEnded, "no final status in time; a later one still moves the row")
+			f.markDelivery(ctx, contract.StepEnded, "no final status in time; a later one still moves the row")
 			return nil
 		}
 		news, err := f.awaitNews(ctx, deliveryStep, min(interval, left), "next status check")
@@ -124,6 +151,23 @@ func (f *flow) awaitDelivery(ctx workflow.Context) error {
 			interval = min(2*interval, longestCheck)
 		}
 	}
+}
+
+func (f *flow) markDelivery(ctx workflow.Context, state contract.StepState, note string) {
+	f.mark(ctx, contract.StepStatus{Name: deliveryStep, State: state, Note: note})
+}
+
+// delivered says what became of the parts: once, where it is the same of all.
+func (f *flow) delivered() string {
+	first := f.sent[0].status
+	if all(f.sent, func(p *sentPart) bool { return p.status == first }) {
+		return string(first)
+	}
+	var each []string
+	for _, p := range f.sent {
+		each = append(each, fmt.Sprintf("part %d %s", p.part, p.status))
+	}
+	return strings.Join(each, ", ")
 }
 
 // awaitNews waits for a callback's news, or for a time to pass: then there are none.
@@ -167,7 +211,7 @@ func (f *flow) fetch(ctx workflow.Context) {
 			AttemptKey: contract.AttemptKey{MessageID: f.status.MessageID, Part: p.part, Attempt: p.attempt}, OwnerID: f.status.OwnerID,
 		})
 		if err != nil {
-			f.mark(ctx, deliveryStep, contract.StepRunning, "Twilio could not be asked: "+reasonOf(err))
+			f.markDelivery(ctx, contract.StepRunning, "Twilio could not be asked: "+reasonOf(err))
 			continue
 		}
 		p.advance(result.Status)
