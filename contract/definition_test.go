@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"parley/contract"
@@ -50,6 +51,8 @@ func TestActivityRunsByItsDefinition(t *testing.T) {
 	t.Parallel()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // compilers run beside this test
 	contract.ResolveAccount.Register(env, func(_ context.Context, in contract.ResolveAccountInput) (contract.ResolveAccountResult, error) {
 		return contract.ResolveAccountResult{OwnerID: "owner of " + in.AccountSid}, nil
 	})
@@ -58,7 +61,7 @@ func TestActivityRunsByItsDefinition(t *testing.T) {
 		name, queue = info.ActivityType.Name, info.TaskQueue
 	})
 	env.ExecuteWorkflow(func(ctx workflow.Context) (contract.ResolveAccountResult, error) {
-		return contract.ResolveAccount.Do(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second}, contract.ResolveAccountInput{AccountSid: "AC1"})
+		return contract.ResolveAccount.Do(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute}, contract.ResolveAccountInput{AccountSid: "AC1"})
 	})
 	var result contract.ResolveAccountResult
 	if err := env.GetWorkflowResult(&result); err != nil || result.OwnerID != "owner of AC1" {

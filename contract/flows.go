@@ -3,6 +3,7 @@ package contract
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -126,19 +127,33 @@ type Command struct {
 
 // StatusResult is where a flow stands.
 type StatusResult struct {
-	OwnerID   string       `json:"owner_id,omitempty"`
-	MessageID string       `json:"message_id,omitempty"`
-	Stage     Stage        `json:"stage"`
-	Outcome   Outcome      `json:"outcome,omitempty"`
-	Steps     []StepStatus `json:"steps"`
-	Park      *Park        `json:"park,omitempty"`
+	AccountSid string       `json:"account_sid,omitempty"`
+	OurAddress string       `json:"our_address,omitempty"` // our end, as Twilio writes it; the person's is not told
+	OwnerID    string       `json:"owner_id,omitempty"`
+	MessageID  string       `json:"message_id,omitempty"`
+	Stage      Stage        `json:"stage"`
+	Outcome    Outcome      `json:"outcome,omitempty"`
+	Reason     string       `json:"reason,omitempty"` // why the flow did not come to its intended end
+	Steps      []StepStatus `json:"steps"`
+	Park       *Park        `json:"park,omitempty"`
 }
 
 // StepStatus is one step of a flow.
 type StepStatus struct {
-	Name  string    `json:"name"` // the activity's name, or "delivery" for the wait for Twilio's status
+	Name  string    `json:"name"`           // the activity's name, or "delivery" for the wait for Twilio's status
+	Part  int       `json:"part,omitempty"` // of a message that is sent in several, for the steps that send one
 	State StepState `json:"state"`
 	Note  string    `json:"note,omitempty"`
+}
+
+// Title names a step for people.
+func (s StepStatus) Title() string { return title(s.Name, s.Part) }
+
+func title(step string, part int) string {
+	if part == 0 {
+		return step
+	}
+	return fmt.Sprintf("%s part %d", step, part)
 }
 
 // StepState says how far a step is.
@@ -156,9 +171,15 @@ const (
 type Park struct {
 	Name    string    `json:"name"` // <run id>/<n>
 	Step    string    `json:"step"`
-	Reason  string    `json:"reason"` // what is wrong
-	Advice  string    `json:"advice"` // what to do about it
+	Part    int       `json:"part,omitempty"` // as of StepStatus
+	Reason  string    `json:"reason"`         // what is wrong
+	Advice  string    `json:"advice"`         // what to do about it
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"`   // when the flow gives up
 	Unknown bool      `json:"unknown"` // the message may have been sent
+	// Deadline is until when the message may be claimed: after it a retry leads to a send only with Anyway. Zero where all is sent.
+	Deadline time.Time `json:"deadline,omitzero"`
 }
+
+// Title names the step that parked, for people.
+func (p Park) Title() string { return title(p.Step, p.Part) }

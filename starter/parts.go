@@ -32,6 +32,7 @@ func (p *parts) forCommands() cli.Parts {
 		Directory: p.directory,
 		Messages:  p.messages,
 		Flows:     p.flows,
+		Twilio:    p.twilio,
 		Setup:     p.setup,
 		NewKeyset: secrets.Generate,
 		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
@@ -112,6 +113,14 @@ func (p *parts) flows(context.Context) (*flow.Flows, error) {
 		return nil, err
 	}
 	return flow.New(temporal), nil
+}
+
+func (p *parts) twilio(context.Context) (cli.Twilio, error) {
+	settings, err := p.config()
+	if err != nil {
+		return nil, err
+	}
+	return twilio.NewClient(settings.TwilioBaseURL), nil
 }
 
 func (p *parts) setup(ctx context.Context) (provision.Report, error) {

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -21,6 +22,7 @@ type flow struct {
 	deadline time.Time            // nothing is claimed after it
 	anyway   bool                 // an operator said that the deadline does not count
 	parks    int                  // how often the flow has parked; names the next park
+	draft    contract.Draft       // what is sent, once that is known
 	commands workflow.Channel     // what the present park is told
 	sent     []*sentPart          // what Twilio has accepted
 	sought   *contract.AttemptKey // the attempt whose fate is unknown, while the flow looks for it
@@ -34,10 +36,10 @@ type ending struct {
 
 func (e *ending) Error() string { return string(e.outcome) + ": " + e.reason }
 
-// setup makes the flow answer queries and take commands.
-func (f *flow) setup(ctx workflow.Context, startedAt time.Time, within time.Duration) error {
+// setup makes the flow answer queries and take commands. ours is our end of the message.
+func (f *flow) setup(ctx workflow.Context, accountSid, ours string, startedAt time.Time, within time.Duration) error {
 	f.within, f.deadline = within, startedAt.Add(within)
-	f.status.Stage = contract.StageReceived
+	f.status = contract.StatusResult{AccountSid: accountSid, OurAddress: ours, Stage: contract.StageReceived}
 	err := workflow.SetQueryHandlerWithOptions(ctx, contract.StatusQuery,
 		func() (contract.StatusResult, error) { return f.status, nil },
 		workflow.QueryHandlerOptions{Description: "Where the message stands: stage, steps, and why it is parked."})
@@ -63,13 +65,21 @@ func (f *flow) accept(ctx workflow.Context, name, description string) error {
 type pending[In, Out any] struct {
 	flow     *flow
 	activity contract.Activity[In, Out]
+	part     int // that it is about, where the message has several; else 0
 	call     func() (workflow.ActivityOptions, In)
 	future   contract.Future[Out]
 }
 
 // start starts a step. call yields its options and input, afresh each time the step runs.
 func start[In, Out any](ctx workflow.Context, f *flow, activity contract.Activity[In, Out], call func() (workflow.ActivityOptions, In)) *pending[In, Out] {
-	p := &pending[In, Out]{flow: f, activity: activity, call: call}
+	return startFor(ctx, f, 0, activity, call)
+}
+
+// startFor starts a step that is about one part of the message.
+func startFor[In, Out any](
+	ctx workflow.Context, f *flow, part int, activity contract.Activity[In, Out], call func() (workflow.ActivityOptions, In),
+) *pending[In, Out] {
+	p := &pending[In, Out]{flow: f, activity: activity, part: f.several(part), call: call}
 	p.run(ctx)
 	return p
 }
@@ -80,9 +90,23 @@ func do[In, Out any](ctx workflow.Context, f *flow, activity contract.Activity[I
 }
 
 func (p *pending[In, Out]) run(ctx workflow.Context) {
-	p.flow.mark(ctx, p.activity.Name, contract.StepRunning, "")
+	p.mark(ctx, contract.StepRunning, "")
 	options, in := p.call()
 	p.future = p.activity.Start(ctx, options, in)
+}
+
+func (p *pending[In, Out]) mark(ctx workflow.Context, state contract.StepState, note string) {
+	p.flow.mark(ctx, contract.StepStatus{Name: p.activity.Name, Part: p.part, State: state, Note: note})
+}
+
+// beside has a step that the flow waits for only later marked as done when it is.
+func (p *pending[In, Out]) beside(ctx workflow.Context) *pending[In, Out] {
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if _, err := p.future.Get(ctx); err == nil {
+			p.mark(ctx, contract.StepDone, "")
+		}
+	})
+	return p
 }
 
 // wait returns the step's result. A failure that no retry mends parks the flow until an operator has the step run again. Any other
@@ -93,8 +117,8 @@ func (p *pending[In, Out]) wait(ctx workflow.Context) (Out, error) {
 		if err == nil || isEnding(err) {
 			return out, err
 		}
-		if _, err := p.flow.park(ctx, p.activity.Name, err); err != nil {
-			p.flow.mark(ctx, p.activity.Name, contract.StepEnded, reasonOf(err))
+		if _, err := p.flow.park(ctx, p.activity.Name, p.part, err); err != nil {
+			p.mark(ctx, contract.StepEnded, reasonOf(err))
 			return out, err
 		}
 		p.run(ctx)
@@ -105,13 +129,13 @@ func (p *pending[In, Out]) wait(ctx workflow.Context) (Out, error) {
 func (p *pending[In, Out]) once(ctx workflow.Context) (Out, error) {
 	out, err := p.future.Get(ctx)
 	if err == nil {
-		p.flow.mark(ctx, p.activity.Name, contract.StepDone, "")
+		p.mark(ctx, contract.StepDone, "")
 		return out, nil
 	}
 	if end := endingOf(ctx, p.activity.Name, err); end != nil {
 		err = end
 	}
-	p.flow.mark(ctx, p.activity.Name, contract.StepEnded, reasonOf(err))
+	p.mark(ctx, contract.StepEnded, reasonOf(err))
 	return out, err
 }
 
@@ -186,7 +210,7 @@ func (f *flow) keep(stored contract.Recorded, err error) error {
 func (f *flow) identify(ctx workflow.Context, address, profileName string) *pending[contract.ResolveIdentityInput, contract.ResolveIdentityResult] {
 	return start(ctx, f, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
 		return looking(f.rest(ctx)), contract.ResolveIdentityInput{OwnerID: f.status.OwnerID, Address: address, ProfileName: profileName}
-	})
+	}).beside(ctx)
 }
 
 // closedBefore ends a flow whose message an earlier flow has closed, one that Temporal has forgotten; Finish says how it ended.
@@ -205,8 +229,11 @@ func (f *flow) late(ctx workflow.Context) error {
 	if f.rest(ctx) > 0 {
 		return nil
 	}
-	return &ending{domain.OutcomeExpired, "the deadline " + f.deadline.UTC().Format(time.RFC3339) + " has passed"}
+	return &ending{domain.OutcomeExpired, "the deadline " + clock(f.deadline) + " has passed"}
 }
+
+// clock writes a time for people.
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // enter moves the flow to a stage: one event, with whatever else changes there.
 func (f *flow) enter(ctx workflow.Context, stage contract.Stage, more ...temporal.SearchAttributeUpdate) error {
@@ -216,17 +243,23 @@ func (f *flow) enter(ctx workflow.Context, stage contract.Stage, more ...tempora
 }
 
 // mark notes how far a step is.
-func (f *flow) mark(ctx workflow.Context, name string, state contract.StepState, note string) {
-	step := contract.StepStatus{Name: name, State: state, Note: note}
+func (f *flow) mark(ctx workflow.Context, step contract.StepStatus) {
+	same := func(s contract.StepStatus) bool { return s.Name == step.Name && s.Part == step.Part }
+	if i := slices.IndexFunc(f.status.Steps, same); i >= 0 {
+		f.status.Steps[i] = step
+	} else {
+		f.status.Steps = append(f.status.Steps, step)
+	}
+	f.describe(ctx)
+}
+
+// leave marks the steps that did not come to their end: the flow ends without them.
+func (f *flow) leave(reason string) {
 	for i := range f.status.Steps {
-		if f.status.Steps[i].Name == name {
-			f.status.Steps[i] = step
-			f.describe(ctx)
-			return
+		if step := &f.status.Steps[i]; step.State == contract.StepRunning || step.State == contract.StepParked {
+			step.State, step.Note = contract.StepEnded, reason
 		}
 	}
-	f.status.Steps = append(f.status.Steps, step)
-	f.describe(ctx)
 }
 
 // describe writes the flow's details for the UI, in Markdown without tables (they render only in newer UIs). No event.
@@ -234,14 +267,20 @@ func (f *flow) describe(ctx workflow.Context) {
 	var text []byte
 	if park := f.status.Park; park != nil {
 		text = fmt.Appendf(text, "**Parked** at `%s` since %s: %s\n\n**What to do:** %s\n\nPark `%s`; gives up at %s.\n\n",
-			park.Step, park.Since.UTC().Format(time.RFC3339), park.Reason, park.Advice, park.Name, park.Until.UTC().Format(time.RFC3339))
+			park.Title(), clock(park.Since), park.Reason, park.Advice, park.Name, clock(park.Until))
+		if !park.Deadline.IsZero() {
+			text = fmt.Appendf(text, "Deadline of the send: %s\n\n", clock(park.Deadline))
+		}
 	}
 	text = fmt.Appendf(text, "Stage: **%s**\n\n", f.status.Stage)
+	if f.status.Outcome != "" {
+		text = fmt.Appendf(text, "Outcome: **%s** %s\n\n", f.status.Outcome, f.status.Reason)
+	}
 	if f.status.MessageID != "" {
 		text = fmt.Appendf(text, "Message `%s` of owner `%s`\n\n", f.status.MessageID, f.status.OwnerID)
 	}
 	for _, step := range f.status.Steps {
-		text = fmt.Appendf(text, "- `%s`: %s", step.Name, step.State)
+		text = fmt.Appendf(text, "- `%s`: %s", step.Title(), step.State)
 		if step.Note != "" {
 			text = fmt.Appendf(text, ": %s", step.Note)
 		}
@@ -257,19 +296,23 @@ func (f *flow) finish(
 	running workflow.Context, intended contract.Outcome, problem error, record func(workflow.Context) recorder, again func(workflow.Context) error,
 ) (contract.MessageResult, error) {
 	ctx, _ := workflow.NewDisconnectedContext(running)
+	in := ended(intended, problem)
+	f.leave(in.Reason)
 	if f.status.OwnerID != "" && f.status.MessageID == "" {
 		if err := f.keep(record(ctx).once(ctx)); err != nil {
 			workflow.GetLogger(ctx).Warn("the message could not be stored at the end", "error", err.Error())
 		}
 	}
-	finished := f.finishByRows(ctx, intended, problem)
+	finished := f.finishByRows(ctx, in)
 	for finished.Void {
-		finished = f.finishByRows(ctx, intended, again(running))
+		in = ended(intended, again(running))
+		f.leave(in.Reason)
+		finished = f.finishByRows(ctx, in)
 	}
 	for workflow.GetSignalChannel(ctx, contract.DeliverySignal).ReceiveAsync(nil) { // the rows have it
 		continue
 	}
-	f.status.Outcome = finished.Outcome
+	f.status.Outcome, f.status.Reason = finished.Outcome, in.Reason
 	if err := f.enter(ctx, contract.StageClosed, contract.SearchOutcome.ValueSet(string(finished.Outcome))); err != nil {
 		return contract.MessageResult{}, err
 	}
@@ -281,19 +324,23 @@ func (f *flow) finish(
 	}, nil
 }
 
-// finishByRows closes the message. An attempt that is still begun is looked for first; one that is not found is given up.
-func (f *flow) finishByRows(ctx workflow.Context, intended contract.Outcome, problem error) contract.Finished {
-	in := contract.NewFinish{
-		OwnerID: f.status.OwnerID, MessageID: f.status.MessageID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, Ending: intended,
-	}
+// ended says how a flow believes that it ended.
+func ended(intended contract.Outcome, problem error) contract.NewFinish {
 	if end, ok := errors.AsType[*ending](problem); ok {
-		in.Ending, in.Reason = end.outcome, end.reason
-	} else if problem != nil {
-		in.Ending, in.Reason = domain.OutcomeFailed, problem.Error()
+		return contract.NewFinish{Ending: end.outcome, Reason: end.reason}
 	}
-	if in.MessageID == "" {
+	if problem != nil {
+		return contract.NewFinish{Ending: domain.OutcomeFailed, Reason: problem.Error()}
+	}
+	return contract.NewFinish{Ending: intended}
+}
+
+// finishByRows closes the message. An attempt that is still begun is looked for first; one that is not found is given up.
+func (f *flow) finishByRows(ctx workflow.Context, in contract.NewFinish) contract.Finished {
+	if f.status.MessageID == "" {
 		return contract.Finished{Outcome: in.Ending}
 	}
+	in.OwnerID, in.MessageID, in.WorkflowID = f.status.OwnerID, f.status.MessageID, workflow.GetInfo(ctx).WorkflowExecution.ID
 	for {
 		finished, err := do(ctx, f, contract.Finish, func() (workflow.ActivityOptions, contract.NewFinish) { return closing(), in })
 		if err != nil { // an operator abandoned it: it ends as it remembers

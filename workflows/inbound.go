@@ -24,7 +24,7 @@ type inbound struct {
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
-	return f.flow.setup(ctx, f.received.ReceivedAt, domain.DefaultSettings(domain.English).Timing.ReplyDeadline)
+	return f.flow.setup(ctx, f.received.AccountSid, f.received.To, f.received.ReceivedAt, domain.DefaultSettings(domain.English).Timing.ReplyDeadline)
 }
 
 // run is the way of an inbound message.
@@ -46,7 +46,7 @@ func (f *inbound) run(ctx workflow.Context) error {
 }
 
 // answer has a reply written, sent and followed.
-func (f *inbound) answer(ctx workflow.Context) error { return f.sendAndFollow(ctx, f.draft) }
+func (f *inbound) answer(ctx workflow.Context) error { return f.sendAndFollow(ctx, f.write) }
 
 // resolve finds the owner, and with it the lengths of everything that follows.
 func (f *inbound) resolve(ctx workflow.Context) error {
@@ -76,9 +76,9 @@ func (f *inbound) decide(ctx workflow.Context) error {
 	return f.late(ctx)
 }
 
-// draft has a reply reserved and written. A message without text has the owner's fixed one already: nobody has to write, so nothing is
+// write has a reply reserved and written. A message without text has the owner's fixed one already: nobody has to write, so nothing is
 // reserved, unless older messages turn out to need an answer too.
-func (f *inbound) draft(ctx workflow.Context) (contract.Draft, error) {
+func (f *inbound) write(ctx workflow.Context) (contract.Draft, error) {
 	if f.stored.DraftID != "" && !f.fixed {
 		f.fixed = true
 		return contract.Draft{DraftID: f.stored.DraftID, Parts: f.stored.Parts}, nil

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -165,9 +166,9 @@ func TestInboundSecondPartNotSent(t *testing.T) {
 		ending contract.Outcome
 		words  string
 	}{
-		contract.SendRefused:   {domain.OutcomeFailed, "code 21610"},
-		contract.SendOvertaken: {domain.OutcomeFailed, "another reply went out between two parts: the rest was not sent"},
-		contract.SendExpired:   {domain.OutcomeExpired, "the deadline passed"},
+		contract.SendRefused:   {domain.OutcomeFailed, "part 2 of 3 was not sent: Twilio refused the message with code 21610"},
+		contract.SendOvertaken: {domain.OutcomeFailed, "part 2 of 3 was not sent: another reply went out between two parts"},
+		contract.SendExpired:   {domain.OutcomeExpired, "part 2 of 3 was not sent: the deadline passed"},
 	} {
 		t.Run(string(state), func(t *testing.T) {
 			t.Parallel()
@@ -182,6 +183,9 @@ func TestInboundSecondPartNotSent(t *testing.T) {
 			r.finish.returns(contract.Finished{Outcome: domain.OutcomeReplied, Status: domain.StatusQueued})
 			r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied, Status: domain.StatusQueued})
 			r.wantFinish(test.ending, test.words)
+			if reason := r.status().Reason; !strings.Contains(reason, test.words) {
+				t.Errorf("the flow says %q", reason)
+			}
 			if len(r.send.inputs) != 2 {
 				t.Errorf("Send got %+v, want parts 1 and 2 alone", r.send.inputs)
 			}

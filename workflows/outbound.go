@@ -22,11 +22,14 @@ type outbound struct {
 }
 
 func (f *outbound) setup(ctx workflow.Context) error {
-	return f.flow.setup(ctx, f.in.StartedAt, domain.DefaultSettings(domain.English).Timing.OutboundDeadline)
+	return f.flow.setup(ctx, f.in.AccountSid, f.in.From, f.in.StartedAt, domain.DefaultSettings(domain.English).Timing.OutboundDeadline)
 }
 
 // run is the way of a message of ours.
 func (f *outbound) run(ctx workflow.Context) error {
+	if _, _, err := domain.Route(f.in.From, f.in.To); err != nil { // nothing that anybody could mend
+		return &ending{domain.OutcomeFailed, err.Error()}
+	}
 	if err := f.resolve(ctx); err != nil {
 		return err
 	}

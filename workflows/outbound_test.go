@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,21 @@ func TestOutboundInSeveralParts(t *testing.T) {
 	r.wantResult(r.outbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent})
 	if len(r.send.inputs) != 2 || r.send.inputs[1] != sendInput("", 2, 1) {
 		t.Errorf("Send got %+v", r.send.inputs)
+	}
+}
+
+// A message that cannot go anywhere ends its flow at once: no retry would mend it.
+func TestOutboundToNobody(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"ACME Shop", "54321", "whatsapp:" + customer, "nonsense:1", ""} {
+		r := newRig(t)
+		in := outboundInput()
+		in.To = to
+		r.wantResult(r.execute(contract.OutboundMessage.Name, in), contract.MessageResult{Outcome: domain.OutcomeFailed})
+		r.wantCalls()
+		if reason := r.status().Reason; reason == "" || (to != "" && strings.Contains(reason, to)) {
+			t.Errorf("%q: the flow says %q", to, reason)
+		}
 	}
 }
 

@@ -20,15 +20,19 @@ type order struct {
 // park waits for a person: it marks the message, says what is wrong and what to do, and returns the word that has the flow go on (retry,
 // or delivery where a callback tells of the attempt that is sought), or an *ending for abandon, for a flow that nobody looked after
 // in time, or for one that was cancelled.
-func (f *flow) park(ctx workflow.Context, step string, cause error) (word string, err error) {
+func (f *flow) park(ctx workflow.Context, step string, part int, cause error) (word string, err error) {
 	f.parks++
-	now, stage := workflow.Now(ctx), f.status.Stage
+	now, stage, part := workflow.Now(ctx), f.status.Stage, f.several(part)
 	park := contract.Park{
 		Name: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, f.parks),
-		Step: step, Reason: reasonOf(cause), Advice: advice(step, kindOf(cause)),
+		Step: step, Part: part, Reason: reasonOf(cause), Advice: advice(step, kindOf(cause)),
 		Since: now, Until: now.Add(f.parkTimeout()), Unknown: f.sought != nil,
 	}
-	f.mark(ctx, step, contract.StepParked, park.Reason)
+	if !afterSend(step) {
+		park.Deadline = f.deadline
+		park.Advice += " Past the deadline nothing is sent unless the retry says anyway."
+	}
+	f.mark(ctx, contract.StepStatus{Name: step, Part: part, State: contract.StepParked, Note: park.Reason})
 	f.markMessage(ctx, park)
 	f.commands = workflow.NewBufferedChannel(ctx, 1) // of this park: no command outlives it
 	f.status.Park = &park
@@ -145,25 +149,28 @@ func (f *flow) check(ctx workflow.Context, name string, command contract.Command
 		return fmt.Errorf("park %s is over; the flow is parked as %s: look again before you decide", command.Park, park.Name)
 	case park.Unknown && command.Park == "":
 		return fmt.Errorf("whether the message was sent is unknown: say which park you mean (%s)", park.Name)
-	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0 && beforeSend(park.Step):
-		return fmt.Errorf("the deadline %s has passed: retry with anyway to send all the same", f.deadline.UTC().Format(time.RFC3339))
+	case name == contract.RetryCommand && !command.Anyway && f.rest(ctx) <= 0 && onlyToSend(park.Step):
+		return fmt.Errorf("the deadline %s has passed: retry with anyway to send all the same", clock(f.deadline))
 	default:
 		return nil
 	}
 }
 
-// beforeSend reports whether a step is of use only if the message can still go out. The steps before store the message, however late;
-// those after charge and close it.
-func beforeSend(step string) bool {
-	return step == contract.Reserve.Name || step == contract.Generate.Name || step == contract.Send.Name || step == contract.LookUp.Name
+// onlyToSend reports whether a step is of use only if the message can still go out. The steps before store the message, however late;
+// those after charge and close it; and whether it has been sent may be looked up at any time.
+func onlyToSend(step string) bool {
+	return step == contract.Reserve.Name || step == contract.Generate.Name || step == contract.Send.Name
 }
+
+// afterSend reports whether a step comes when all is sent.
+func afterSend(step string) bool { return step == contract.Settle.Name || step == contract.Finish.Name }
 
 // advice says what a person can do about a step that failed.
 func advice(step string, kind domain.Kind) string {
 	switch {
 	case step == contract.LookUp.Name && kind == domain.KindUnknownOutcome:
 		return "The message may have reached the person: Parley looked for it at Twilio and did not find it. Look in Twilio's log. " +
-			"retry looks once more and then sends it again; abandon ends the flow and sends nothing more."
+			"retry looks once more, and sends it again where it still is not found; abandon ends the flow and sends nothing more."
 	case step == contract.LookUp.Name:
 		return "The message may have reached the person, and Parley could not look for it at Twilio. Mend the cause, then retry: " +
 			"it is looked for, and sent again only where it is not found."

@@ -14,13 +14,15 @@ func TestUnroutableParksUntilTheSenderIsAdded(t *testing.T) {
 	r := newRig(t)
 	r.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address"))
 	r.after(5*time.Minute, func() {
-		if status := r.status(); status.Park == nil || status.Stage != contract.StageParked || status.OwnerID != "" {
+		if status := r.status(); status.Park == nil || status.Stage != contract.StageParked || status.OwnerID != "" ||
+			status.OurAddress != company || status.AccountSid != accountSid { // which to add is what the operator has to know
 			t.Errorf("the status is %+v", status)
 			return
 		}
 		park := r.status().Park
 		if park.Step != "account.Resolve" || park.Reason != "no owner has this address" || !strings.Contains(park.Advice, "starter sender add") ||
-			park.Unknown || !park.Since.Equal(start) || !park.Until.Equal(start.Add(72*time.Hour)) {
+			park.Unknown || !park.Since.Equal(start) || !park.Until.Equal(start.Add(72*time.Hour)) ||
+			!park.Deadline.Equal(start.Add(10*time.Minute)) || !strings.Contains(park.Advice, "unless the retry says anyway") {
 			t.Errorf("the park is %+v", park)
 		}
 		r.wantTaken(r.update(contract.RetryCommand, contract.Command{}))
@@ -88,8 +90,13 @@ func TestEveryStepParksAndIsRetried(t *testing.T) {
 			r.deliver(time.Minute, 1, 1, domain.StatusDelivered)
 			r.deliver(time.Minute, 1, 2, domain.StatusDelivered)
 			r.after(9*time.Minute, func() {
-				if park := r.status().Park; park == nil || park.Step != name || park.Reason != "wrong" || park.Advice == "" {
+				park := r.status().Park
+				if park == nil || park.Step != name || park.Reason != "wrong" || park.Advice == "" {
 					t.Errorf("the park is %+v", park)
+				}
+				sent := name == "billing.Settle" || name == "persistence.Finish"
+				if park.Deadline.IsZero() != sent || strings.Contains(park.Advice, "anyway") == sent {
+					t.Errorf("the park is %+v, want a deadline only where something is still to be sent", park)
 				}
 				r.wantTaken(r.update(contract.RetryCommand, contract.Command{}))
 			})

@@ -83,9 +83,12 @@ func newRig(t *testing.T) *rig {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	r := &rig{steps: newSteps(timing()), t: t, env: suite.NewTestWorkflowEnvironment()}
 	r.env.SetStartTime(start)
-	r.env.SetTestTimeout(20 * time.Second)
+	r.env.SetTestTimeout(time.Minute)
 	r.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflowID})
-	r.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{failure.Interceptor(), &upsertWatch{rig: r}}})
+	r.env.SetWorkerOptions(worker.Options{
+		Interceptors:             []interceptor.WorkerInterceptor{failure.Interceptor(), &upsertWatch{rig: r}},
+		DeadlockDetectionTimeout: time.Minute, // a busy machine may keep a flow from running for longer than the usual second
+	})
 	contract.InboundMessage.Register(r.env, workflows.InboundMessage)
 	contract.OutboundMessage.Register(r.env, workflows.OutboundMessage)
 	r.register(r.env)

@@ -1,7 +1,9 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -24,12 +26,11 @@ type composer func(workflow.Context) (contract.Draft, error)
 
 // sendAndFollow sends a stored message part by part, charges it, and follows the delivery.
 func (f *flow) sendAndFollow(ctx workflow.Context, compose composer) error {
-	draft, err := compose(ctx)
-	if err != nil {
+	if err := f.compose(ctx, compose); err != nil {
 		return err
 	}
-	for part := 1; part <= max(draft.Parts, 1); part++ {
-		accepted, err := f.sendPart(ctx, &draft, compose, part)
+	for part := 1; part <= f.draft.Parts; part++ {
+		accepted, err := f.sendPart(ctx, compose, part)
 		if err != nil {
 			return err
 		}
@@ -37,57 +38,86 @@ func (f *flow) sendAndFollow(ctx workflow.Context, compose composer) error {
 	}
 	charged := start(ctx, f, contract.Settle, func() (workflow.ActivityOptions, contract.SettleInput) {
 		return closing(), contract.SettleInput{OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID}
-	})
+	}).beside(ctx)
 	if err := f.enter(ctx, contract.StageDelivering); err != nil {
 		return err
 	}
 	if err := f.awaitDelivery(ctx); err != nil {
 		return err
 	}
-	_, err = charged.wait(ctx)
+	_, err := charged.wait(ctx)
+	return err
+}
+
+// compose has what is to be sent composed.
+func (f *flow) compose(ctx workflow.Context, compose composer) (err error) {
+	if f.draft, err = compose(ctx); err == nil && f.draft.Parts < 1 {
+		err = &ending{domain.OutcomeFailed, "there is nothing to send"}
+	}
 	return err
 }
 
 // sendPart sends one part. What Twilio refused and an operator mended, and what an operator has sent again, is a new attempt; what is known
 // not to have been sent stays the same one. A draft that does not answer what is to be answered by now is composed anew.
-func (f *flow) sendPart(ctx workflow.Context, draft *contract.Draft, compose composer, part int) (*sentPart, error) {
+func (f *flow) sendPart(ctx workflow.Context, compose composer, part int) (*sentPart, error) {
 	if err := f.late(ctx); err != nil && part == 1 {
 		return nil, err
 	}
+	doubt := false // whether an attempt may have got through all the same
 	for attempt := 1; ; attempt++ {
-		if draft.Parts < 1 {
-			return nil, &ending{domain.OutcomeFailed, "there is nothing to send"}
-		}
 		key, scheduled := contract.AttemptKey{MessageID: f.status.MessageID, Part: part, Attempt: attempt}, workflow.Now(ctx)
-		result, err := start(ctx, f, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
+		result, err := startFor(ctx, f, part, contract.Send, func() (workflow.ActivityOptions, contract.SendInput) {
 			return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
-				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: draft.DraftID, Anyway: f.anyway,
+				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: f.draft.DraftID, Anyway: f.anyway,
 				PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
 				Turns: f.timing.Turns,
 			}
 		}).once(ctx)
 		if isUnknown(err) {
 			result, err = f.find(ctx, key, scheduled)
+			doubt = doubt || err != nil
 		}
 		switch {
 		case err == nil && result.State == contract.SendSettled:
 			attempt-- // the same again: its row says what follows
 		case err == nil && result.State == contract.SendStale:
 			attempt--
-			if *draft, err = compose(ctx); err != nil {
+			if err := f.compose(ctx, compose); err != nil {
 				return nil, err
 			}
 		case err == nil:
-			return sentOf(part, result)
-		case isEnding(err):
-			return nil, err
+			accepted, err := sentOf(part, result)
+			return accepted, f.cut(part, doubt, err)
+		case isEnding(err): // in the middle of the send, or of the search for it
+			return nil, f.cut(part, true, err)
 		case isUnknown(err): // an operator has it sent again, although nobody knows
 		default:
-			if _, err := f.park(ctx, contract.Send.Name, err); err != nil {
-				return nil, err
+			if _, err := f.park(ctx, contract.Send.Name, part, err); err != nil {
+				return nil, f.cut(part, doubt, err)
 			}
 		}
 	}
+}
+
+// several is a part's number where the message has several, else 0.
+func (f *flow) several(part int) int {
+	if f.draft.Parts > 1 {
+		return part
+	}
+	return 0
+}
+
+// cut says of an ending which part of several it is about: those before were sent, those after were not.
+func (f *flow) cut(part int, doubt bool, err error) error {
+	end, ok := errors.AsType[*ending](err)
+	if !ok || f.several(part) == 0 {
+		return err
+	}
+	fate := "was not sent"
+	if doubt {
+		fate = "may not have been sent"
+	}
+	return &ending{end.outcome, fmt.Sprintf("part %d of %d %s: %s", part, f.draft.Parts, fate, end.reason)}
 }
 
 // sentOf tells a part that was accepted from a send that ends the flow.
@@ -108,7 +138,7 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 	case contract.SendBlocked:
 		return nil, &ending{domain.OutcomeBlocked, "the owner's plan is not active"}
 	case contract.SendOvertaken:
-		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts: the rest was not sent"}
+		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts"}
 	case contract.SendClosed:
 		return nil, &ending{domain.OutcomeFailed, "the message was closed meanwhile"}
 	default:
@@ -119,7 +149,7 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 // awaitDelivery waits for the final status of every part: told by signal, or asked for at growing intervals. It gives up a while after
 // sent, which some carriers never follow by anything, and a while after Twilio itself gives up. What comes later moves only the rows.
 func (f *flow) awaitDelivery(ctx workflow.Context) error {
-	f.mark(ctx, deliveryStep, contract.StepRunning, "")
+	f.markDelivery(ctx, contract.StepRunning, "")
 	interval, until := f.timing.DeliveryCheck, workflow.Now(ctx).Add(f.timing.ValidityPeriod+f.timing.DeliveryGrace)
 	wasSent := false
 	for {
@@ -127,12 +157,12 @@ func (f *flow) awaitDelivery(ctx workflow.Context) error {
 			wasSent, until = true, workflow.Now(ctx).Add(f.timing.DeliveryGrace)
 		}
 		if all(f.sent, func(p *sentPart) bool { return p.status.Final() }) {
-			f.mark(ctx, deliveryStep, contract.StepDone, string(f.sent[len(f.sent)-1].status))
+			f.markDelivery(ctx, contract.StepDone, f.delivered())
 			return nil
 		}
 		left := until.Sub(workflow.Now(ctx))
 		if left <= 0 {
-			f.mark(ctx, deliveryStep, contract.StepEnded, "no final status in time; a later one still moves the row")
+			f.markDelivery(ctx, contract.StepEnded, "no final status in time; a later one still moves the row")
 			return nil
 		}
 		news, err := f.awaitNews(ctx, deliveryStep, min(interval, left), "next status check")
@@ -144,6 +174,23 @@ func (f *flow) awaitDelivery(ctx workflow.Context) error {
 			interval = min(2*interval, longestCheck)
 		}
 	}
+}
+
+func (f *flow) markDelivery(ctx workflow.Context, state contract.StepState, note string) {
+	f.mark(ctx, contract.StepStatus{Name: deliveryStep, State: state, Note: note})
+}
+
+// delivered says what became of the parts: once, where it is the same of all.
+func (f *flow) delivered() string {
+	first := f.sent[0].status
+	if all(f.sent, func(p *sentPart) bool { return p.status == first }) {
+		return string(first)
+	}
+	var each []string
+	for _, p := range f.sent {
+		each = append(each, fmt.Sprintf("part %d %s", p.part, p.status))
+	}
+	return strings.Join(each, ", ")
 }
 
 // awaitNews waits for a callback's news, or for a time to pass: then there are none.
@@ -187,7 +234,7 @@ func (f *flow) fetch(ctx workflow.Context) {
 			AttemptKey: contract.AttemptKey{MessageID: f.status.MessageID, Part: p.part, Attempt: p.attempt}, OwnerID: f.status.OwnerID,
 		})
 		if err != nil {
-			f.mark(ctx, deliveryStep, contract.StepRunning, "Twilio could not be asked: "+reasonOf(err))
+			f.markDelivery(ctx, contract.StepRunning, "Twilio could not be asked: "+reasonOf(err))
 			continue
 		}
 		p.advance(result.Status)

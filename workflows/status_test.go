@@ -18,11 +18,7 @@ func TestStatusAndDetails(t *testing.T) {
 	look := func(moment string, stage contract.Stage, steps string, details ...string) {
 		t.Helper()
 		status, shown := r.status(), r.details()
-		var list []string
-		for _, step := range status.Steps {
-			list = append(list, step.Name+"="+string(step.State))
-		}
-		if status.Stage != stage || strings.Join(list, " ") != steps {
+		if list := stepsOf(status); status.Stage != stage || list != steps {
 			t.Errorf("%s: the status is %s with %v, want %s with %s", moment, status.Stage, list, stage, steps)
 		}
 		for _, want := range append(details, "Stage: **"+string(stage)+"**") {
@@ -39,6 +35,7 @@ func TestStatusAndDetails(t *testing.T) {
 	r.after(time.Minute, func() {
 		look("unroutable", contract.StageParked, "account.Resolve=parked",
 			"**Parked** at `account.Resolve` since "+clock(start)+": no owner has this address", "**What to do:** Nobody owns",
+			"Deadline of the send: "+clock(start.Add(10*time.Minute)),
 			"gives up at "+clock(start.Add(72*time.Hour)), "- `account.Resolve`: parked: no owner has this address")
 		r.update(contract.RetryCommand, contract.Command{})
 	})
@@ -56,7 +53,7 @@ func TestStatusAndDetails(t *testing.T) {
 		r.update(contract.RetryCommand, contract.Command{})
 	})
 	r.after(3*time.Minute, func() {
-		look("delivering", contract.StageDelivering, done+"messaging.Send=done billing.Settle=running delivery=running")
+		look("delivering", contract.StageDelivering, done+"messaging.Send=done billing.Settle=done delivery=running")
 		if r.status().Park != nil || strings.Contains(r.details(), "Parked") {
 			t.Error("the park is still shown")
 		}
@@ -70,6 +67,108 @@ func TestStatusAndDetails(t *testing.T) {
 	look("closed", contract.StageClosed, done+"messaging.Send=done billing.Settle=done delivery=done persistence.Finish=done")
 	if status := r.status(); status.Outcome != domain.OutcomeReplied {
 		t.Errorf("the status is %+v", status)
+	}
+}
+
+// stepsOf are the steps of a status, each with its state.
+func stepsOf(status contract.StatusResult) string {
+	var list []string
+	for _, step := range status.Steps {
+		list = append(list, step.Title()+"="+string(step.State))
+	}
+	return strings.Join(list, " ")
+}
+
+// A step that runs beside another is done when it is, not when the flow comes to wait for it.
+func TestStatusOfAStepBeside(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.fails(configuration("no table"))
+	r.after(time.Minute, func() {
+		if got := stepsOf(r.status()); got != "account.Resolve=done identity.Resolve=done persistence.RecordInbound=parked" {
+			t.Errorf("the steps are %s", got)
+		}
+		r.update(contract.AbandonCommand, contract.Command{})
+	})
+	r.inbound()
+}
+
+// Nothing of a flow that is over still runs, however it ended.
+func TestStatusOfAFlowThatIsOver(t *testing.T) {
+	t.Parallel()
+	before := "account.Resolve=done identity.Resolve=done persistence.RecordInbound=done billing.Reserve=done reply.Generate=done "
+	for name, test := range map[string]struct {
+		prepare func(*rig)
+		steps   string
+		step    string // ended, because of
+		note    string
+	}{
+		"cancelled": {
+			func(r *rig) { r.after(time.Minute, r.env.CancelWorkflow) },
+			before + "messaging.Send=done billing.Settle=done delivery=ended persistence.Finish=done", "delivery", "cancelled during delivery",
+		},
+		"cancelled while it charges": {
+			func(r *rig) {
+				r.settle.fails(domain.Errorf(domain.KindUnavailable, "no database")) // its retry comes a second later
+				r.after(500*time.Millisecond, r.env.CancelWorkflow)
+			},
+			before + "messaging.Send=done billing.Settle=ended delivery=ended persistence.Finish=done", "billing.Settle", "cancelled during delivery",
+		},
+		"abandoned": {
+			func(r *rig) {
+				r.send.fails(configuration("no token"))
+				r.after(time.Minute, func() { r.update(contract.AbandonCommand, contract.Command{}) })
+			},
+			before + "messaging.Send=ended persistence.Finish=done", "messaging.Send", "abandoned by an operator at messaging.Send: no token",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			test.prepare(r)
+			r.inbound()
+			status := r.status()
+			if got := stepsOf(status); got != test.steps {
+				t.Errorf("the steps are %s, want %s", got, test.steps)
+			}
+			if note := stepNamed(status, test.step).Note; note != test.note || status.Reason != test.note {
+				t.Errorf("%s ended because of %q, the flow because of %q, want %q", test.step, note, status.Reason, test.note)
+			}
+			if !strings.Contains(r.details(), "** "+test.note) {
+				t.Errorf("the details do not say why the flow ended:\n%s", r.details())
+			}
+		})
+	}
+}
+
+// Where a message has several parts, each has its own steps, and the delivery says what became of each.
+func TestStatusOfParts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.generate.returns(contract.Draft{DraftID: draftID, Parts: 2})
+	r.send.answers = func(n int, in contract.SendInput) (contract.SendResult, error) {
+		if n == 2 {
+			return contract.SendResult{}, unknown()
+		}
+		return found(in.Attempt), nil
+	}
+	r.foundFrom(6)
+	before := "account.Resolve=done identity.Resolve=done persistence.RecordInbound=done billing.Reserve=done reply.Generate=done messaging.Send part 1=done "
+	r.after(5*time.Minute, func() {
+		status := r.status()
+		if got := stepsOf(status); got != before+"messaging.Send part 2=ended messaging.LookUp part 2=parked" {
+			t.Errorf("the steps are %s", got)
+		}
+		if title := status.Park.Title(); title != "messaging.LookUp part 2" || !strings.Contains(r.details(), "**Parked** at `"+title+"`") {
+			t.Errorf("parked at %s; the details are\n%s", title, r.details())
+		}
+		r.update(contract.RetryCommand, contract.Command{Park: status.Park.Name})
+	})
+	r.deliver(6*time.Minute, 1, 1, domain.StatusDelivered)
+	r.deliver(7*time.Minute, 2, 1, domain.StatusUndelivered)
+	r.inbound()
+	if note := stepNamed(r.status(), "delivery").Note; note != "part 1 delivered, part 2 undelivered" {
+		t.Errorf("the delivery says %q", note)
 	}
 }
 

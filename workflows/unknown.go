@@ -16,10 +16,11 @@ import (
 //	looked for --its row says that it was not accepted--> the same send again, whose row says what follows
 //	looked for --the last look-up finds nothing--> declared unknown --> parked, or (the owner's choice) the flow ends
 //	parked --told by a callback--> as above
-//	parked --retry: looked for once more, nothing--> the next attempt
+//	parked --retry: looked for once more, nothing--> the next attempt; past the deadline, without anyway, parked again
 //	parked --abandon, or nobody acts in time--> the flow ends unknown
 //
-// A look-up that fails is not one that found nothing: it never lets the next attempt begin.
+// A look-up that fails is not one that found nothing: it never lets the next attempt begin. Looking is always allowed: past the
+// deadline a retry without anyway looks, and asks again where it finds nothing, since only a person knows whether a late message helps.
 
 // isUnknown reports whether a step failed since nobody knows whether the message was sent.
 func isUnknown(err error) bool { return err != nil && kindOf(err) == domain.KindUnknownOutcome }
@@ -35,11 +36,11 @@ func (f *flow) find(ctx workflow.Context, key contract.AttemptKey, scheduled tim
 			return result, &ending{domain.OutcomeUnknown, "whether the message was sent could not be found out"}
 		}
 		// The name of this park is required of every command: an old decision could send twice.
-		word, stop := f.park(ctx, contract.LookUp.Name, err)
+		word, stop := f.park(ctx, contract.LookUp.Name, key.Part, err)
 		if stop != nil {
 			return result, stop
 		}
-		if result, err = f.lookUp(ctx, true); isUnknown(err) && word == contract.RetryCommand {
+		if result, err = f.lookUp(ctx, true); isUnknown(err) && word == contract.RetryCommand && f.rest(ctx) > 0 {
 			break
 		}
 	}
@@ -95,7 +96,7 @@ func (f *flow) seeks(news *contract.Delivery) bool {
 
 // lookUp looks for the attempt once. Where it runs out of time the flow does not end: it may be looked for again.
 func (f *flow) lookUp(ctx workflow.Context, last bool) (contract.SendResult, error) {
-	result, err := start(ctx, f, contract.LookUp, func() (workflow.ActivityOptions, contract.LookUpInput) {
+	result, err := startFor(ctx, f, f.sought.Part, contract.LookUp, func() (workflow.ActivityOptions, contract.LookUpInput) {
 		return lookingUp(), contract.LookUpInput{AttemptKey: *f.sought, OwnerID: f.status.OwnerID, Last: last}
 	}).once(ctx)
 	if end, ok := errors.AsType[*ending](err); ok && end.outcome == domain.OutcomeExpired {

@@ -140,7 +140,6 @@ func TestUnknownParks(t *testing.T) {
 		r.env.SignalWorkflow(contract.AbandonCommand, contract.Command{})
 	})
 	r.after(timing().ReplyDeadline+time.Minute, func() {
-		r.wantRefused(r.update(contract.RetryCommand, contract.Command{Park: r.parkedAs()}), "has passed")
 		r.wantTaken(r.update(contract.AbandonCommand, contract.Command{Park: r.parkedAs()}))
 	})
 	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeUnknown})
@@ -194,7 +193,54 @@ func TestUnknownRetried(t *testing.T) {
 	}
 }
 
-// Past the deadline an unknown send is sent again only where the operator says so.
+// Past the deadline a retry still looks, as often as anybody likes; it sends nothing, and the flow asks again.
+func TestUnknownRetriedPastTheDeadline(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		foundFrom int
+		anyway    bool
+		attempts  []int
+	}{
+		"found":                {foundFrom: 7, attempts: []int{1}},
+		"not found":            {foundFrom: 9, attempts: []int{1}},
+		"not found and anyway": {foundFrom: 9, anyway: true, attempts: []int{1, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.send.fails(unknown())
+			r.foundFrom(test.foundFrom)
+			var parks []string
+			retry := func(anyway bool) func() {
+				return func() {
+					if park := r.status().Park; park != nil {
+						parks = append(parks, park.Name)
+						r.wantTaken(r.update(contract.RetryCommand, contract.Command{Park: park.Name, Anyway: anyway}))
+					}
+				}
+			}
+			r.after(time.Hour, retry(false))
+			r.after(2*time.Hour, func() {
+				if len(r.lookUp.inputs) != 6 || !r.lookUp.inputs[5].Last {
+					t.Errorf("LookUp got %+v, want one more after the park", r.lookUp.inputs)
+				}
+				r.wantAttempts(1)
+			})
+			r.after(2*time.Hour, retry(false)) // found
+			r.after(3*time.Hour, retry(test.anyway))
+			r.after(4*time.Hour, retry(false))
+			r.deliver(5*time.Hour, 1, len(test.attempts), domain.StatusDelivered)
+			r.wantResult(r.inbound(), replied())
+			r.wantAttempts(test.attempts...)
+			slices.Sort(parks)
+			if again := slices.Compact(slices.Clone(parks)); len(again) != len(parks) {
+				t.Errorf("the parks are called %v", parks)
+			}
+		})
+	}
+}
+
+// With anyway it is sent again.
 func TestUnknownRetriedAnyway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -631,7 +677,7 @@ func TestUnknownSecondPartGivenUp(t *testing.T) {
 	}
 	r.finish.returns(contract.Finished{Outcome: domain.OutcomeSent, Status: domain.StatusQueued})
 	r.wantResult(r.outbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeSent, Status: domain.StatusQueued})
-	r.wantFinish(domain.OutcomeUnknown, "could not be found out")
+	r.wantFinish(domain.OutcomeUnknown, "part 2 of 3 may not have been sent: whether the message was sent could not be found out")
 	if len(r.send.inputs) != 2 {
 		t.Errorf("Send got %+v, want no third part", r.send.inputs)
 	}

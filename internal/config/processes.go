@@ -38,6 +38,7 @@ type Starter struct {
 	Log
 	Database
 	Keyset
+	Twilio
 }
 
 // Simulator is the configuration of the stand-in for Twilio.

@@ -25,8 +25,10 @@ type Address struct {
 }
 
 var (
-	smsNumber    = regexp.MustCompile(`^(\+[1-9][0-9]{4,14}|[0-9]{3,8})$`)
-	smsSender    = regexp.MustCompile(`^[A-Za-z0-9 _&+-]{1,11}$`) // with a letter in it, or it is a mistyped number
+	phoneNumber  = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
+	shortCode    = regexp.MustCompile(`^[0-9]{3,8}$`)
+	smsSender    = regexp.MustCompile(`^[A-Za-z0-9 _&+-]{1,11}$`)        // with a letter in it, or it is a mistyped number
+	whatsAppID   = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9.]{1,124}$`) // of a person without a number: country, id
 	otherAddress = regexp.MustCompile(`^[!-~]{1,128}$`)
 )
 
@@ -51,8 +53,43 @@ func ParseAddress(s string) (Address, error) {
 	}
 }
 
+// ParseRecipient reads an address that a person can have: a phone number, for WhatsApp also an id. Names and short codes only
+// ever send. It returns KindInvalid for anything else; the error does not repeat the address.
+func ParseRecipient(s string) (Address, error) {
+	address, err := ParseAddress(s)
+	switch {
+	case err != nil:
+	case address.Channel == ChannelMessenger, phoneNumber.MatchString(address.Value):
+	case address.Channel == ChannelWhatsApp && whatsAppID.MatchString(address.Value):
+	case address.Channel == ChannelWhatsApp:
+		err = Errorf(KindInvalid, "not a person's WhatsApp address: want whatsapp:+15551234567 or an id as Twilio writes it (whatsapp:US.1234)")
+	default:
+		err = Errorf(KindInvalid, "not a person's phone number: want E.164 (+15551234567)")
+	}
+	return address, err
+}
+
+// Route reads both ends of a message of ours. It returns KindInvalid where either cannot be one, or where they are of two channels.
+func Route(from, to string) (ours, theirs Address, err error) {
+	if ours, err = ParseAddress(from); err != nil {
+		return ours, theirs, Errorf(KindInvalid, "the sender: %w", err)
+	}
+	if theirs, err = ParseRecipient(to); err != nil {
+		return ours, theirs, Errorf(KindInvalid, "the recipient: %w", err)
+	}
+	return ours, theirs, SameChannel(ours, theirs)
+}
+
+// SameChannel returns KindInvalid where two addresses are of two channels: no message goes from one to the other.
+func SameChannel(ours, theirs Address) error {
+	if ours.Channel != theirs.Channel {
+		return Errorf(KindInvalid, "no message goes between %s, our end, and %s, theirs", ours.Channel, theirs.Channel)
+	}
+	return nil
+}
+
 func smsAddress(s string) bool {
-	return smsNumber.MatchString(s) || (smsSender.MatchString(s) && strings.ContainsFunc(s, unicode.IsLetter))
+	return phoneNumber.MatchString(s) || shortCode.MatchString(s) || (smsSender.MatchString(s) && strings.ContainsFunc(s, unicode.IsLetter))
 }
 
 // String returns the address as Twilio writes it.

@@ -48,6 +48,40 @@ func TestParseAddressRefuses(t *testing.T) {
 	}
 }
 
+func TestRoute(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		from, to string
+		wrong    string // what the error is about; empty: none
+	}{
+		{"+15551234567", "+15557654321", ""},
+		{"12345", "+15557654321", ""},
+		{"ACME Shop", "+4915112345678", ""},
+		{"whatsapp:+15551234567", "whatsapp:+15557654321", ""},
+		{"whatsapp:+15551234567", "whatsapp:US.1234", ""},
+		{"whatsapp:+15551234567", "whatsapp:US.ENT.11815799212886844830", ""},
+		{"rcs:brand_agent", "rcs:+15557654321", ""},
+		{"messenger:123", "messenger:456", ""},
+		{"+15551234567", "garbage", "the recipient: not a person's phone number"},
+		{"+15551234567", "12345", "the recipient: not a person's phone number"},
+		{"+15551234567", "5557654321x", "the recipient: not a person's phone number"},
+		{"+15551234567", "", "the recipient: not an SMS address"},
+		{"whatsapp:+15551234567", "whatsapp:ana", "the recipient: not a person's WhatsApp address"},
+		{"whatsapp:+15551234567", "whatsapp:15557654321", "the recipient: not a person's WhatsApp address"},
+		{"rcs:brand_agent", "rcs:other_agent", "the recipient: not a person's phone number"},
+		{"+1555", "+15557654321", "the sender: not an SMS address"},
+		{"+15551234567", "whatsapp:+15557654321", "between sms, our end, and whatsapp, theirs"},
+	} {
+		ours, theirs, err := domain.Route(c.from, c.to)
+		if c.wrong == "" && (err != nil || ours.String() != c.from || theirs.String() != c.to) {
+			t.Errorf("%s to %s: got %v, %v, %v", c.from, c.to, ours, theirs, err)
+		}
+		if c.wrong != "" && (domain.KindOf(err) != domain.KindInvalid || !strings.Contains(err.Error(), c.wrong)) {
+			t.Errorf("%s to %s: got %v, want %q", c.from, c.to, err, c.wrong)
+		}
+	}
+}
+
 func TestMask(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -48,5 +48,12 @@ func (s Status) Rank() int {
 	}
 }
 
+// OptedOut reports whether one of Twilio's error codes says that the person takes no more messages from this sender: 21610 comes in the
+// answer to a POST, 63014 and 63033 in a status.
+// https://www.twilio.com/docs/api/errors
+func OptedOut(errorCode int) bool {
+	return errorCode == 21610 || errorCode == 63014 || errorCode == 63033
+}
+
 // Final reports whether Twilio has nothing more to say about the delivery (a read receipt may still follow).
 func (s Status) Final() bool { return s.Rank() >= StatusCanceled.Rank() }

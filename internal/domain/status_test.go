@@ -28,6 +28,15 @@ func TestStatusRanks(t *testing.T) {
 	}
 }
 
+func TestOptedOut(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]bool{21610: true, 63014: true, 63033: true, 0: false, 21611: false, 63016: false, 30003: false} {
+		if domain.OptedOut(code) != want {
+			t.Errorf("%d: want %v", code, want)
+		}
+	}
+}
+
 func TestReplyStatesThatAreOpen(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[domain.ReplyState]bool{

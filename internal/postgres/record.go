@@ -28,6 +28,9 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 	if err != nil {
 		return recorded, err
 	}
+	if err := domain.SameChannel(ours, theirs); err != nil {
+		return recorded, err
+	}
 	in.Received = storable(in.Received)
 	err = inTx(ctx, m.pool, "inbound message", func(ctx context.Context, tx pgx.Tx) error {
 		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, in.Received.ProfileName)
@@ -77,16 +80,9 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 // RecordOutbound stores a message of ours with its place in the pair. Key: (owner, Key); a second call returns what is
 // stored, or KindConflict where the key stands for another message.
 func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (recorded domain.Recorded, err error) {
-	ours, err := domain.ParseAddress(in.From)
+	ours, theirs, err := domain.Route(in.From, in.To)
 	if err != nil {
 		return recorded, err
-	}
-	theirs, err := domain.ParseAddress(in.To)
-	if err != nil {
-		return recorded, err
-	}
-	if ours.Channel != theirs.Channel {
-		return recorded, domain.Errorf(domain.KindInvalid, "a message cannot go from %s to %s", ours.Channel, theirs.Channel)
 	}
 	in.Body, in.Media, in.Key = text(in.Body), storableMedia(in.Media), text(in.Key)
 	recorded.Parts = len(outboundParts(in.Body, in.Media))

@@ -51,14 +51,21 @@ func TestRecordInbound(t *testing.T) {
 func TestRecordInboundThatNothingCanBeDoneAbout(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	for want, edit := range map[domain.Kind]func(*domain.NewInbound){
-		domain.KindInvalid:  func(in *domain.NewInbound) { in.Received.From = "fax:" + person },
-		domain.KindNotFound: func(in *domain.NewInbound) { in.OwnerID = "nobody" },
+	for name, test := range map[string]struct {
+		edit func(*domain.NewInbound)
+		want domain.Kind
+	}{
+		"no address":   {func(in *domain.NewInbound) { in.Received.From = "fax:" + person }, domain.KindInvalid},
+		"two channels": {func(in *domain.NewInbound) { in.Received.From = "whatsapp:" + person }, domain.KindInvalid},
+		"no owner":     {func(in *domain.NewInbound) { in.OwnerID = "nobody" }, domain.KindNotFound},
 	} {
-		in := received(secretBody)
-		edit(&in)
-		_, err := s.messages.RecordInbound(t.Context(), in)
-		wantKind(t, err, want)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := received(secretBody)
+			test.edit(&in)
+			_, err := s.messages.RecordInbound(t.Context(), in)
+			wantKind(t, err, test.want)
+		})
 	}
 }
 
@@ -171,6 +178,7 @@ func TestRecordOutbound(t *testing.T) {
 	for name, edit := range map[string]func(*domain.NewOutbound){
 		"neither body nor media": func(in *domain.NewOutbound) { in.Body = " " },
 		"two channels":           func(in *domain.NewOutbound) { in.To = "whatsapp:" + person },
+		"to a name":              func(in *domain.NewOutbound) { in.To = "garbage" },
 		"no address":             func(in *domain.NewOutbound) { in.From = "" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"parley/internal/domain"
+	"parley/internal/twilio"
 	"parley/starter/internal/flow"
 	"parley/starter/internal/provision"
 )
@@ -28,6 +29,7 @@ type Directory interface {
 	AddAccount(ctx context.Context, account domain.Account, authToken string) error
 	Accounts(ctx context.Context) ([]domain.Account, error)
 	RemoveAccount(ctx context.Context, accountSid string) error
+	Credentials(ctx context.Context, accountSid string) (domain.Credentials, error)
 	AddSender(ctx context.Context, sender domain.Sender) error
 	Senders(ctx context.Context, ownerID string) ([]domain.Sender, error)
 	SendersOf(ctx context.Context, address domain.Address) ([]domain.Sender, error)
@@ -38,6 +40,14 @@ type Directory interface {
 type Messages interface {
 	// Trace takes a workflow id, a message id or a Twilio sid, and returns KindNotFound where nothing is stored for it.
 	Trace(ctx context.Context, id string) (domain.Trace, error)
+	// ApplyStatus keeps what Twilio said, and moves the attempt's row forward where that is further.
+	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
+}
+
+// Twilio reads messages at Twilio.
+type Twilio interface {
+	// Fetch returns KindNotFound where the account has no such message, and KindInvalid for what is not a message's sid.
+	Fetch(ctx context.Context, credentials domain.Credentials, sid string) (twilio.Message, error)
 }
 
 // Parts are what the commands work with. The functions open a part when it is needed first.
@@ -45,6 +55,7 @@ type Parts struct {
 	Directory func(context.Context) (Directory, error)
 	Messages  func(context.Context) (Messages, error)
 	Flows     func(context.Context) (*flow.Flows, error)
+	Twilio    func(context.Context) (Twilio, error)
 	Setup     func(context.Context) (provision.Report, error)
 	NewKeyset func() (string, error)
 	Explain   func(code int) string // a sentence about one of Twilio's error codes
@@ -80,7 +91,7 @@ func New(parts Parts, streams Streams) *cobra.Command {
 	c := &commands{parts: parts, streams: streams}
 	root := group("starter", "Set up, send, follow and operate Parley",
 		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(),
-		c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(),
+		c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
 		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parley/internal/domain"
+	"parley/internal/twilio"
 	"parley/starter/internal/cli"
 	"parley/starter/internal/faketemporal"
 	"parley/starter/internal/flow"
@@ -103,6 +104,13 @@ func (d *directory) RemoveAccount(_ context.Context, sid string) error {
 	return nil
 }
 
+func (d *directory) Credentials(_ context.Context, sid string) (domain.Credentials, error) {
+	if _, ok := d.accounts[sid]; !ok {
+		return domain.Credentials{}, notFound("account")
+	}
+	return domain.Credentials{AccountSid: sid, AuthToken: d.tokens[sid]}, nil
+}
+
 func (d *directory) AddSender(_ context.Context, sender domain.Sender) error {
 	if _, ok := d.owners[sender.OwnerID]; !ok {
 		return notFound("sender")
@@ -149,11 +157,54 @@ type messages map[string]domain.Trace
 var _ cli.Messages = messages(nil)
 
 func (m messages) Trace(_ context.Context, id string) (domain.Trace, error) {
-	trace, ok := m[id]
-	if !ok {
-		return trace, notFound("message")
+	if trace, ok := m[id]; ok {
+		return trace, nil
 	}
-	return trace, nil
+	for _, trace := range m {
+		if id != "" && trace.Message.MessageID == id {
+			return trace, nil
+		}
+	}
+	return domain.Trace{}, notFound("message")
+}
+
+// ApplyStatus moves the rows as far as the command line sees them.
+func (m messages) ApplyStatus(_ context.Context, event domain.StatusEvent) (change domain.StatusChange, err error) {
+	for id, trace := range m {
+		for i, attempt := range trace.Attempts {
+			if trace.Message.MessageID != event.MessageID || attempt.Part != event.Part || attempt.Attempt != event.Attempt {
+				continue
+			}
+			change = domain.StatusChange{AttemptKey: event.AttemptKey, WorkflowID: trace.Message.WorkflowID, Status: attempt.Status}
+			if change.Moved = event.Status.Rank() > attempt.Status.Rank(); change.Moved {
+				change.Status, change.ErrorCode = event.Status, event.ErrorCode
+				trace.Attempts[i].Status, trace.Attempts[i].ErrorCode = event.Status, event.ErrorCode
+			}
+			trace.Events = append(trace.Events, domain.TracedEvent{
+				Part: event.Part, Attempt: event.Attempt, Source: event.Source, Status: event.Status, ErrorCode: event.ErrorCode, ReceivedAt: created.Add(time.Hour),
+			})
+			m[id] = trace
+		}
+	}
+	return change, nil
+}
+
+// atTwilio is a cli.Twilio in memory, by sid. A message belongs to accountA; the API takes every token but one.
+type atTwilio map[string]twilio.Message
+
+var _ cli.Twilio = atTwilio(nil)
+
+func (a atTwilio) Fetch(_ context.Context, credentials domain.Credentials, sid string) (twilio.Message, error) {
+	message, ok := a[sid]
+	switch {
+	case credentials.AuthToken == "wrong":
+		return message, domain.Errorf(domain.KindConfiguration, "fetching a message: Twilio did not accept the account's auth token")
+	case !strings.HasPrefix(sid, "SM"):
+		return message, domain.Errorf(domain.KindInvalid, "not a message's sid")
+	case !ok || credentials.AccountSid != accountA:
+		return message, notFound("message")
+	}
+	return message, nil
 }
 
 // starter is a command line over fakes.
@@ -162,6 +213,7 @@ type starter struct {
 	messages  messages
 	noStore   error // what opening the database returns
 	temporal  *faketemporal.Client
+	twilio    atTwilio
 	report    provision.Report
 	explain   func(code int) string
 	env       map[string]string
@@ -171,9 +223,16 @@ type starter struct {
 
 func newStarter(flows ...faketemporal.Flow) *starter {
 	return &starter{
-		directory: newDirectory(), messages: messages{}, temporal: faketemporal.New(flows...), env: map[string]string{},
-		explain: func(int) string { return "the phone cannot be reached" },
+		directory: newDirectory(), messages: messages{}, temporal: faketemporal.New(flows...), twilio: atTwilio{}, env: map[string]string{},
+		explain: explain,
 	}
+}
+
+func explain(code int) string {
+	if code == 21610 || code == 63014 {
+		return "the recipient has opted out"
+	}
+	return "the phone cannot be reached"
 }
 
 func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, err error) {
@@ -181,6 +240,7 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 		Directory: func(context.Context) (cli.Directory, error) { return s.directory, s.noStore },
 		Messages:  func(context.Context) (cli.Messages, error) { return s.messages, s.noStore },
 		Flows:     func(context.Context) (*flow.Flows, error) { return flow.New(s.temporal), nil },
+		Twilio:    func(context.Context) (cli.Twilio, error) { return s.twilio, nil },
 		Setup:     func(context.Context) (provision.Report, error) { return s.report, nil },
 		NewKeyset: func() (string, error) { return `{"key":"new"}`, nil },
 		Explain:   s.explain,

@@ -23,7 +23,7 @@ const parkedID = "inbound:" + accountA + ":SM00000000000000000000000000000001"
 
 var park = contract.Park{
 	Name: "run-1/1", Step: "account.Resolve", Reason: "nobody has the address that the message was sent to",
-	Advice: "add it with 'starter sender add', then retry", Since: created, Until: created.Add(72 * time.Hour),
+	Advice: "add it with 'starter sender add', then retry", Since: created, Until: created.Add(72 * time.Hour), Deadline: created.Add(10 * time.Minute),
 }
 
 // parkedFlow is a flow that waits for a person and takes what takes says.
@@ -32,7 +32,7 @@ func parkedFlow(takes func(string, contract.Command) error) faketemporal.Flow {
 		ID: parkedID, Stage: contract.StageParked, Started: created, Takes: takes,
 		Answers: func() (contract.StatusResult, error) {
 			return contract.StatusResult{
-				Stage: contract.StageParked, Park: &park,
+				Stage: contract.StageParked, Park: &park, AccountSid: accountA, OurAddress: "+15551230000",
 				Steps: []contract.StepStatus{{Name: "account.Resolve", State: contract.StepParked}},
 			}, nil
 		},
@@ -96,6 +96,17 @@ func TestSendRefusesATextThatIsAFileByMistake(t *testing.T) {
 	s.must(t, 2, "send", "--from", "+15551230000", "--to", "+15557654321", "--body", "-")
 	if len(s.temporal.Starts) != 0 {
 		t.Error("it was sent")
+	}
+}
+
+func TestSendRefusesARecipientThatIsNoPerson(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"garbage", "ACME Shop", "54321", "+1999", "whatsapp:ana", "whatsapp:+15557654321", "fax:+15557654321"} {
+		s := newStarter()
+		_, err := s.must(t, 2, "send", "--from", "+15551230000", "--to", to, "--body", "hello")
+		if len(s.temporal.Starts) != 0 || strings.Contains(err.Error(), to) {
+			t.Errorf("%s: started %d flows, %v", to, len(s.temporal.Starts), err)
+		}
 	}
 }
 
@@ -204,11 +215,11 @@ func TestWaitingOnATerminalDrawsOver(t *testing.T) {
 		s := newStarter(f)
 		s.terminal = true
 		out, _ := s.must(t, 10, send("--key", "k1", "--wait")...)
-		if strings.Count(out, "\x1b[6A\x1b[J  ended     account.Resolve\n") != 1 || strings.Count(out, "\x1b") != 2 {
+		if strings.Count(out, "\x1b[8A\x1b[J  ended     account.Resolve\n") != 1 || strings.Count(out, "\x1b") != 2 {
 			t.Errorf("want the parked state drawn over once: %q", out)
 		}
 		for line := range strings.Lines(out) {
-			if len(strings.TrimPrefix(line, "\x1b[6A\x1b[J")) > 80 {
+			if len(strings.TrimPrefix(line, "\x1b[8A\x1b[J")) > 80 {
 				t.Errorf("a line would wrap: %q", line)
 			}
 		}
@@ -271,6 +282,34 @@ func TestCommandsWithoutAWorkerAreLeftAsSignals(t *testing.T) {
 					t.Errorf("got %+v\n%s", s.temporal.Signals, out)
 				}
 			})
+		})
+	}
+}
+
+// The operator is told whether the deadline is still ahead.
+func TestParkedTellsOfTheDeadline(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		passes time.Duration // from now
+		words  string
+	}{
+		"ahead":  {time.Minute, "; past it only retry --anyway"},
+		"passed": {-time.Minute, ", which has passed: only retry --anyway"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := parkedFlow(nil)
+			f.Answers = func() (contract.StatusResult, error) {
+				parked := park
+				parked.Deadline = time.Now().Add(test.passes)
+				return contract.StatusResult{Stage: contract.StageParked, Park: &parked}, nil
+			}
+			s := newStarter(f)
+			for _, command := range [][]string{{"parked"}, {"show", parkedID}} {
+				if out, _ := s.must(t, 0, command...); !strings.Contains(strings.Join(strings.Fields(out), " "), test.words) {
+					t.Errorf("%v: %q is missing:\n%s", command, test.words, out)
+				}
+			}
 		})
 	}
 }

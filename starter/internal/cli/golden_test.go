@@ -20,6 +20,7 @@ import (
 
 	"parley/contract"
 	"parley/internal/domain"
+	"parley/internal/twilio"
 	"parley/starter/internal/faketemporal"
 	"parley/starter/internal/provision"
 )
@@ -50,6 +51,13 @@ func TestGolden(t *testing.T) {
 		"show-waits":             {"show", "m-billing"},
 		"show-sent":              {"show", "SM-of-the-reply"},
 		"show-forgotten":         {"show", "m-forgotten"},
+		"show-cut":               {"show", "m-cut"},
+		"show-stopped":           {"show", "m-stopped"},
+		"status":                 {"status", "SM-of-the-reply"},
+		"status-fetch":           {"status", "m-stopped", "--fetch"},
+		"status-cut":             {"status", "m-cut"},
+		"status-not-sent":        {"status", "m-billing"},
+		"status-stranger":        {"status", stranger, "--fetch"},
 	} {
 		for suffix, format := range map[string]string{".txt": "--json=false", ".json": "--json=true"} {
 			t.Run(name+suffix, func(t *testing.T) {
@@ -100,6 +108,8 @@ func goldenStarter() *starter {
 		billingFlow(),
 		faketemporal.Flow{ID: "inbound:sent", Owner: "acme", Stage: contract.StageClosed, Started: created,
 			State: enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, Answers: sentStatus, Ends: sentResult},
+		faketemporal.Flow{ID: "outbound:acme:stopped", Owner: "acme", Stage: contract.StageDelivering, Started: created,
+			State: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, Answers: stoppedStatus},
 		faketemporal.Flow{ID: "outbound:acme:third", Owner: "acme", Stage: contract.StageParked, Started: created},
 	)
 	s.env["TOKEN"] = "secret"
@@ -116,7 +126,64 @@ func goldenStarter() *starter {
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
 	s.messages["SM-of-the-reply"] = sentTrace()
 	s.messages["m-forgotten"] = domain.Trace{Message: inboundMessage("m-forgotten", "inbound:forgotten")}
+	s.messages["m-cut"] = cutTrace()
+	s.messages["m-stopped"] = stoppedTrace()
+	s.twilio[stoppedSid] = twilio.Message{Sid: stoppedSid, Status: domain.StatusDelivered}
+	s.twilio[stranger] = twilio.Message{
+		Sid: stranger, Direction: "outbound-api", From: "+15551239999", To: "+15557654321", DateCreated: created,
+		Status: domain.StatusUndelivered, ErrorCode: 30003,
+	}
 	return s
+}
+
+const (
+	stoppedSid = "SM00000000000000000000000000000005"
+	stranger   = "SM00000000000000000000000000000009"
+)
+
+func outboundMessage(id, flow string) domain.TracedMessage {
+	message := inboundMessage(id, flow)
+	message.Direction, message.TwilioSid, message.From, message.To, message.Body = domain.Outbound, "", message.To, message.From, "Your table is ready."
+	return message
+}
+
+// cutTrace is a message of three parts of which the second was refused, since the person had opted out meanwhile.
+func cutTrace() domain.Trace {
+	message := outboundMessage("m-cut", "outbound:acme:cut")
+	finished := created.Add(3 * time.Second)
+	message.ReplyState, message.Outcome, message.FinishedAt = domain.ReplyAnswered, domain.OutcomeSent, &finished
+	message.Reason = "part 2 of 3 was not sent: Twilio refused the message with code 21610"
+	return domain.Trace{
+		Message: message,
+		Attempts: []domain.TracedAttempt{
+			{Part: 1, Attempt: 1, State: domain.AttemptAccepted, TwilioSid: "SM00000000000000000000000000000004", Status: domain.StatusUndelivered,
+				ErrorCode: 63014, BegunAt: created, ResolvedAt: &finished},
+			{Part: 2, Attempt: 1, State: domain.AttemptRefused, ErrorCode: 21610, Error: "Attempt to send to unsubscribed recipient",
+				BegunAt: created, ResolvedAt: &finished},
+		},
+		Events: []domain.TracedEvent{
+			{Part: 1, Attempt: 1, Source: domain.SourceCallback, Status: domain.StatusUndelivered, ErrorCode: 63014, ReceivedAt: finished},
+		},
+	}
+}
+
+// stoppedTrace is what is stored of a message whose flow was terminated while its delivery was awaited.
+func stoppedTrace() domain.Trace {
+	message := outboundMessage("m-stopped", "outbound:acme:stopped")
+	resolved := created.Add(time.Second)
+	message.ReplyState, message.Status = domain.ReplyAnswered, domain.StatusQueued
+	return domain.Trace{Message: message, Attempts: []domain.TracedAttempt{
+		{Part: 1, Attempt: 1, State: domain.AttemptAccepted, TwilioSid: stoppedSid, Status: domain.StatusQueued, BegunAt: created, ResolvedAt: &resolved},
+	}}
+}
+
+func stoppedStatus() (contract.StatusResult, error) {
+	return contract.StatusResult{
+		OwnerID: "acme", MessageID: "m-stopped", Stage: contract.StageDelivering,
+		Steps: []contract.StepStatus{
+			{Name: "messaging.Send", State: contract.StepDone}, {Name: "delivery", State: contract.StepRunning},
+		},
+	}, nil
 }
 
 func inboundMessage(id, flow string) domain.TracedMessage {

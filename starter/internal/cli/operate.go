@@ -59,7 +59,8 @@ func (c *commands) retry() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "retry ID",
 		Short: "Run the step again that parked a flow",
-		Long: long("Retry tells a parked flow to run the step again that parked it; nothing else of the flow runs again.\n\n" +
+		Long: long("Retry tells a parked flow to run the step again that parked it; nothing else of the flow runs again. A send of " +
+			"unknown fate is looked for once more first. Past the message's deadline it is only looked for, unless --anyway is given.\n\n" +
 			"Where no worker answers within 10 s, the word is left as a signal, which the flow takes when a worker is back."),
 		Args: cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
@@ -194,6 +195,7 @@ func (r parkedResult) print(p *page) {
 			owner = "not known yet"
 		}
 		p.field("owner", owner)
+		p.field("our end", ourEnd(parked.AccountSid, parked.OurAddress))
 		if parked.Park != nil {
 			printPark(p, *parked.Park)
 		} else {

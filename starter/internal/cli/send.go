@@ -121,7 +121,7 @@ func (c *commands) outboundInput(ctx context.Context, message outgoing) (contrac
 	if n := len(domain.Parts(in.Body)); n > maxParts {
 		return in, domain.Errorf(domain.KindInvalid, "--body: would be sent as %d messages, want at most %d", n, maxParts)
 	}
-	from, err := addresses(message.from, message.to)
+	from, _, err := domain.Route(message.from, message.to)
 	if err != nil {
 		return in, err
 	}
@@ -171,22 +171,6 @@ func mediaOf(urls []string) ([]contract.Media, error) {
 		media = append(media, contract.Media{URL: raw})
 	}
 	return media, nil
-}
-
-// addresses checks both ends and returns ours.
-func addresses(from, to string) (domain.Address, error) {
-	ours, err := domain.ParseAddress(from)
-	if err != nil {
-		return ours, domain.Errorf(domain.KindInvalid, "--from: %w", err)
-	}
-	theirs, err := domain.ParseAddress(to)
-	if err != nil {
-		return ours, domain.Errorf(domain.KindInvalid, "--to: %w", err)
-	}
-	if ours.Channel != theirs.Channel {
-		return ours, domain.Errorf(domain.KindInvalid, "--from is of channel %s and --to of %s: want the same", ours.Channel, theirs.Channel)
-	}
-	return ours, nil
 }
 
 // senderOf finds the one sender with our address. It returns KindNotFound where there is none, and KindInvalid where

@@ -33,7 +33,7 @@ func (c *commands) showMessage(ctx context.Context, id string) (result, error) {
 	switch {
 	case stored == nil:
 		shown.Trace, shown.WorkflowID = &trace, trace.Message.WorkflowID
-		shown.explain(c.parts.Explain)
+		shown.explainAll(c.parts.Explain)
 	case !isWorkflowID(id):
 		return nil, notTraced(stored, id)
 	case domain.KindOf(stored) == domain.KindNotFound:
@@ -80,7 +80,10 @@ func (c *commands) lookAtFlow(ctx context.Context, shown *showResult) error {
 	} else {
 		shown.note("the flow's own account of its steps could not be read: %v", err)
 	}
-	if !found.Running() {
+	switch {
+	case found.Stopped():
+		shown.stopped()
+	case !found.Running():
 		ctx, cancel := context.WithTimeout(ctx, resultWithin)
 		defer cancel()
 		if ended, err := flows.Result(ctx, shown.WorkflowID); err == nil {
@@ -95,20 +98,23 @@ func (c *commands) lookAtFlow(ctx context.Context, shown *showResult) error {
 // showResult is all that is known about a message.
 type showResult struct {
 	WorkflowID   string                  `json:"workflow_id"`
-	Flow         *flow.Flow              `json:"flow"`         // by Temporal's server; null where it knows none
-	Status       *contract.StatusResult  `json:"status"`       // by the flow itself; null where no worker answers
-	Result       *contract.MessageResult `json:"result"`       // of a closed flow
-	Trace        *domain.Trace           `json:"trace"`        // by the database; null where nothing is stored
-	Explanations map[int]string          `json:"explanations"` // of Twilio's error codes
-	Notes        []string                `json:"notes"`        // what could not be found out, and why
+	Flow         *flow.Flow              `json:"flow"`            // by Temporal's server; null where it knows none
+	Status       *contract.StatusResult  `json:"status"`          // by the flow itself; null where no worker answers
+	Result       *contract.MessageResult `json:"result"`          // of a closed flow
+	Trace        *domain.Trace           `json:"trace"`           // by the database; null where nothing is stored
+	Explanations map[int]string          `json:"explanations"`    // of Twilio's error codes
+	Notes        []string                `json:"notes"`           // what could not be found out, and why
+	GoOn         string                  `json:"go_on,omitempty"` // the command that lets a flow go on that was stopped in Temporal
 }
 
 func (r *showResult) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
-// explain collects a sentence for every error code of the trace.
-func (r *showResult) explain(sentence func(int) string) {
+func (r showResult) explain(code int) string { return r.Explanations[code] }
+
+// explainAll collects a sentence for every error code of the trace.
+func (r *showResult) explainAll(sentence func(int) string) {
 	codes := []int{r.Trace.Message.ErrorCode}
 	for _, attempt := range r.Trace.Attempts {
 		codes = append(codes, attempt.ErrorCode)
@@ -129,23 +135,44 @@ func (r showResult) print(p *page) {
 	if r.Trace != nil {
 		printMessage(p, r.Trace.Message)
 	}
-	if r.Status != nil {
+	r.printStatus(p)
+	r.printWaits(p)
+	if r.Trace != nil {
+		printParts(p, r.Trace.Parts)
+		printStandings(p, standings(*r.Trace, r.explain))
+		printEvents(p, r.Trace.Events)
+		printCosts(p, *r.Trace)
+	}
+	printNotes(p, r.Notes)
+	if r.GoOn != "" {
+		p.section("To let it go on")
+		p.line("  %s", r.GoOn)
+	}
+}
+
+// printStatus prints the flow's own account. One that was stopped waits for nobody, whatever it said last.
+func (r showResult) printStatus(p *page) {
+	switch {
+	case r.Status == nil:
+	case r.Flow != nil && r.Flow.Stopped():
+		p.section("Steps, as they stood when the flow was stopped")
+		printSteps(p, r.Status.Steps)
+	default:
 		p.section("Steps")
 		printStatus(p, *r.Status)
 		if r.Status.Park != nil && r.Flow != nil && r.Flow.Running() {
 			p.field("then", "starter retry ID, or starter abandon ID")
 		}
 	}
-	r.printWaits(p)
-	if r.Trace != nil {
-		r.printSends(p)
-		printCosts(p, *r.Trace)
+}
+
+func printNotes(p *page, notes []string) {
+	if len(notes) == 0 {
+		return
 	}
-	if len(r.Notes) > 0 {
-		p.section("Notes")
-		for _, note := range r.Notes {
-			p.paragraph("  ", note)
-		}
+	p.section("Notes")
+	for _, note := range notes {
+		p.paragraph("  ", note)
 	}
 }
 
@@ -163,6 +190,28 @@ func (r showResult) printFlow(p *page) {
 	if r.Result != nil {
 		p.field("ended", strings.Join(compact(string(r.Result.Outcome), string(r.Result.Status)), ", "))
 	}
+	if r.Status != nil && r.Trace == nil { // what the rows would say
+		p.field("our end", ourEnd(r.Status.AccountSid, r.Status.OurAddress))
+		p.field("why", r.Status.Reason)
+	}
+}
+
+// ourEnd says which of our addresses a message came to, or goes out from.
+func ourEnd(accountSid, address string) string {
+	if address == "" {
+		return ""
+	}
+	return address + " of account " + accountSid
+}
+
+// stopped says of a flow that was ended from outside what the rows tell, and how it may go on.
+func (r *showResult) stopped() {
+	r.note("The flow was stopped in Temporal, from outside: no step of it goes on, and nobody is asked any more. It may go on from where it " +
+		"was; what the rows know to be sent is not sent again.")
+	if r.Trace != nil {
+		r.note("%s", sentByRows(*r.Trace))
+	}
+	r.GoOn = "temporal workflow reset --workflow-id " + r.WorkflowID + " --type LastWorkflowTask --reason \"stopped by mistake\""
 }
 
 func (r showResult) printWaits(p *page) {
@@ -195,37 +244,34 @@ func printMessage(p *page, message domain.TracedMessage) {
 	for _, media := range message.Media {
 		p.field("media", media.URL)
 	}
+	printState(p, message)
+	p.field("deadline", atOrEmpty(message.Deadline))
+}
+
+// printState says what became of the duty to answer or to send.
+func printState(p *page, message domain.TracedMessage) {
 	p.field("state", strings.Join(compact(string(message.ReplyState), string(message.Outcome), string(message.Status)), ", "))
 	p.field("why", message.Reason)
 	if message.Park != "" {
 		p.field("parked", "at "+message.ParkStep+": "+message.ParkReason)
 	}
-	p.field("deadline", atOrEmpty(message.Deadline))
 }
 
-func (r showResult) printSends(p *page) {
-	if len(r.Trace.Parts) > 0 {
+func printParts(p *page, parts []domain.TracedMessage) {
+	if len(parts) > 0 {
 		p.section("Parts")
-		for _, part := range r.Trace.Parts {
-			p.line("  %d  %s  %s", part.Part, part.MessageID, part.Status)
-			p.paragraph("     ", part.Body)
-		}
 	}
-	if len(r.Trace.Attempts) > 0 {
-		p.section("Attempts")
+	for _, part := range parts {
+		p.line("  %d  %s  %s", part.Part, part.MessageID, part.Status)
+		p.paragraph("     ", part.Body)
 	}
-	for _, attempt := range r.Trace.Attempts {
-		p.line("  %d.%d  %-9s %-12s %s", attempt.Part, attempt.Attempt, attempt.State, attempt.Status, attempt.TwilioSid)
-		if attempt.ErrorCode != 0 {
-			p.paragraph("       ", fmt.Sprintf("error %d: %s", attempt.ErrorCode, r.Explanations[attempt.ErrorCode]))
-		} else if attempt.Error != "" {
-			p.paragraph("       ", attempt.Error)
-		}
+}
+
+func printEvents(p *page, events []domain.TracedEvent) {
+	if len(events) > 0 {
+		p.section("All that Twilio said")
 	}
-	if len(r.Trace.Events) > 0 {
-		p.section("Twilio said")
-	}
-	for _, event := range r.Trace.Events {
+	for _, event := range events {
 		line := fmt.Sprintf("  %s  %d.%d  %-9s %s", at(event.ReceivedAt), event.Part, event.Attempt, event.Source, event.Status)
 		if event.ErrorCode != 0 {
 			line += fmt.Sprintf(" (%d)", event.ErrorCode)

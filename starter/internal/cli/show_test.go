@@ -12,9 +12,9 @@ import (
 func TestShowExplainsAnOptOut(t *testing.T) {
 	t.Parallel()
 	for code, sentence := range map[int]string{
-		21610: "error 21610: the recipient has opted out of this sender's messages",
-		63014: "error 63014: the recipient has blocked the sender or opted out",
-		63033: "error 63033: the recipient has blocked the sender or opted out",
+		21610: "the recipient has opted out of this sender's messages (error 21610)",
+		63014: "the recipient has blocked the sender or opted out (error 63014)",
+		63033: "the recipient has blocked the sender or opted out (error 63033)",
 	} {
 		for name, attempt := range map[string]domain.TracedAttempt{
 			"refused": {State: domain.AttemptRefused, ErrorCode: code},

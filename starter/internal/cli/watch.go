@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"parley/contract"
 	"parley/starter/internal/flow"
@@ -69,19 +70,30 @@ func (w *watcher) tell(lines []string) {
 
 // printStatus prints what a flow says of itself.
 func printStatus(p *page, status contract.StatusResult) {
-	for _, step := range status.Steps {
-		p.line("  %-9s %s", step.State, strings.Join(compact(step.Name, step.Note), ": "))
-	}
+	printSteps(p, status.Steps)
 	if status.Park != nil {
 		printPark(p, *status.Park)
 	}
 }
 
+func printSteps(p *page, steps []contract.StepStatus) {
+	for _, step := range steps {
+		p.line("  %-9s %s", step.State, strings.Join(compact(step.Title(), step.Note), ": "))
+	}
+}
+
 func printPark(p *page, park contract.Park) {
-	p.field("parked", fmt.Sprintf("at %s since %s, gives up %s", park.Step, at(park.Since), at(park.Until)))
+	p.field("parked", fmt.Sprintf("at %s since %s, gives up %s", park.Title(), at(park.Since), at(park.Until)))
 	p.field("park", park.Name)
 	p.field("reason", park.Reason)
 	p.field("advice", park.Advice)
+	switch {
+	case park.Deadline.IsZero():
+	case time.Now().After(park.Deadline):
+		p.field("deadline", at(park.Deadline)+", which has passed: only retry --anyway sends the message")
+	default:
+		p.field("deadline", at(park.Deadline)+"; past it only retry --anyway sends the message")
+	}
 	if park.Unknown {
 		p.field("careful", "the message may have been sent")
 	}

@@ -57,6 +57,7 @@ type Flow struct {
 type Signal struct {
 	WorkflowID, RunID, Name string
 	Command                 contract.Command
+	Delivery                contract.Delivery // of DeliverySignal, instead
 }
 
 // New returns a client with flows.
@@ -172,7 +173,13 @@ func (c *Client) SignalWorkflow(_ context.Context, id, runID, name string, arg a
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Signals = append(c.Signals, Signal{id, runID, name, arg.(contract.Command)})
+	signal := Signal{WorkflowID: id, RunID: runID, Name: name}
+	if name == contract.DeliverySignal {
+		signal.Delivery = arg.(contract.Delivery)
+	} else {
+		signal.Command = arg.(contract.Command)
+	}
+	c.Signals = append(c.Signals, signal)
 	return nil
 }
 

@@ -30,10 +30,17 @@ type Flow struct {
 	Waits      []Wait         `json:"waits"` // what it waits for at the moment; a parked flow waits for nothing here
 }
 
-const running = "running"
+const (
+	running    = "running"
+	terminated = "terminated"
+	timedOut   = "timedout"
+)
 
 // Running reports whether the flow is not over.
 func (f Flow) Running() bool { return f.State == running }
+
+// Stopped reports whether Temporal ended the flow from outside: it did not come to an end of its own.
+func (f Flow) Stopped() bool { return f.State == terminated || f.State == timedOut }
 
 // WaitState says how far a step is that a flow waits for.
 type WaitState string

@@ -109,6 +109,17 @@ func (f *Flows) Cancel(ctx context.Context, workflowID string) error {
 	return closedMeanwhile(workflowID, f.client.CancelWorkflow(ctx, workflowID, ""))
 }
 
+// Deliver tells a flow of a status, as the webhook does. A flow that is over needs no telling: the row has it.
+func (f *Flows) Deliver(ctx context.Context, workflowID string, delivery contract.Delivery) error {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	err := f.client.SignalWorkflow(ctx, workflowID, "", contract.DeliverySignal, delivery)
+	if fault.Is(err, codes.NotFound) {
+		return nil
+	}
+	return fault.From(err, "tell flow %s", workflowID)
+}
+
 // Via is the way that a command took.
 type Via string
 

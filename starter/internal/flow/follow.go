@@ -69,7 +69,7 @@ func (f *Flows) Result(ctx context.Context, workflowID string) (contract.Message
 		return contract.MessageResult{Outcome: domain.OutcomeCancelled}, nil
 	case temporal.IsTerminatedError(err), temporal.IsTimeoutError(err):
 		return contract.MessageResult{}, domain.Errorf(domain.KindUnknownOutcome,
-			"flow %s was stopped from outside; its message may have been sent: %w", workflowID, err)
+			"flow %s was stopped from outside, in Temporal; whether its message was sent, 'starter show' tells: %w", workflowID, err)
 	case temporal.IsApplicationError(err):
 		return contract.MessageResult{}, domain.Errorf(domain.KindInternal, "flow %s failed: %w", workflowID, err)
 	default:

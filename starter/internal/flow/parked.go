@@ -21,6 +21,8 @@ type Parked struct {
 	WorkflowID string         `json:"workflow_id"`
 	OwnerID    string         `json:"owner_id,omitempty"` // empty where nobody is known to own the message yet
 	StartedAt  time.Time      `json:"started_at"`
+	AccountSid string         `json:"account_sid,omitempty"`
+	OurAddress string         `json:"our_address,omitempty"` // our end of the message
 	Park       *contract.Park `json:"park,omitempty"`
 	Problem    string         `json:"problem,omitempty"` // why the flow could not be asked
 }
@@ -44,6 +46,7 @@ func (f *Flows) Parked(ctx context.Context, ownerID string, limit int) (parked [
 			if err != nil {
 				listed[i].Problem = err.Error()
 			} else {
+				listed[i].AccountSid, listed[i].OurAddress = status.AccountSid, status.OurAddress
 				listed[i].Park, stale[i] = status.Park, status.Park == nil
 			}
 			return nil
