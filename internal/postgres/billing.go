@@ -270,16 +270,16 @@ func leave(ctx context.Context, tx pgx.Tx, b bill) error {
 
 // handBack releases what is reserved and not charged.
 func (a *account) handBack(ctx context.Context, tx pgx.Tx, b bill) error {
-	for meter, n := range map[domain.Meter]*amount{domain.MeterReplies: &a.replies, domain.MeterSegments: &a.segments} {
-		if n.reserved == 0 {
-			continue
-		}
-		if err := b.post(ctx, tx, entryRelease, meter, n.reserved, *n.period); err != nil {
-			return err
-		}
-		n.reserved = 0
+	return errors.Join(a.replies.release(ctx, tx, b, domain.MeterReplies), a.segments.release(ctx, tx, b, domain.MeterSegments))
+}
+
+func (n *amount) release(ctx context.Context, tx pgx.Tx, b bill, meter domain.Meter) error {
+	if n.reserved == 0 {
+		return nil
 	}
-	return nil
+	released := n.reserved
+	n.reserved = 0
+	return b.post(ctx, tx, entryRelease, meter, released, *n.period)
 }
 
 // pay has the claim of part 1 pay for the whole message: the unit, where a model wrote it, and the segments of all parts. What the
@@ -312,11 +312,8 @@ func (n *amount) hold(ctx context.Context, tx pgx.Tx, b bill, segments int, alwa
 	if n.reserved+n.charged >= segments {
 		return domain.QuotaGranted, nil
 	}
-	if n.reserved > 0 {
-		if err := b.post(ctx, tx, entryRelease, domain.MeterSegments, n.reserved, *n.period); err != nil {
-			return "", err
-		}
-		n.reserved = 0
+	if err := n.release(ctx, tx, b, domain.MeterSegments); err != nil {
+		return "", err
 	}
 	period, state, err := b.take(ctx, tx, domain.MeterSegments, segments, always)
 	if err == nil && state == domain.QuotaGranted {

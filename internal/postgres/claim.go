@@ -24,11 +24,12 @@ func (m *Messages) Claim(ctx context.Context, in domain.NewClaim) (claim domain.
 		if claim, err = found(row, in); err != nil || claim.State != "" {
 			return err
 		}
-		if claim.State, err = decide(ctx, tx, row, in); err != nil {
+		var text outgoing
+		if claim.State, text, err = decide(ctx, tx, row, in); err != nil {
 			return err
 		}
 		if claim.State == domain.ClaimGranted {
-			return begin(ctx, tx, in, row, &claim)
+			return begin(ctx, tx, in, row, text, &claim)
 		}
 		return closeClaimed(ctx, tx, in, row, claim.State)
 	})
@@ -111,46 +112,47 @@ func found(row claimRow, in domain.NewClaim) (domain.Claim, error) {
 // busyWait is how soon a claim that found the pair taken is tried again: Temporal's server fires no timer sooner.
 const busyWait = time.Second
 
-// decide says whether an attempt may begin. The order of the checks matters: what closes the message comes before what lets it wait.
-func decide(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (domain.ClaimState, error) {
+// decide says whether an attempt may begin, and with what. The order of the checks matters: what closes the message comes before what
+// lets it wait.
+func decide(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (state domain.ClaimState, text outgoing, err error) {
 	open := row.ReplyState.Open() || (row.ReplyState == domain.ReplyAnswered && in.Part > 1)
 	switch {
 	case row.Finished || !open:
-		return domain.ClaimClosed, nil
+		return domain.ClaimClosed, text, nil
 	case row.Denied && !row.Kind.SkipsConsent():
-		return domain.ClaimDenied, nil
+		return domain.ClaimDenied, text, nil
 	case row.Expired && !in.Anyway:
-		return domain.ClaimExpired, nil
+		return domain.ClaimExpired, text, nil
 	}
 	bill := bill{in.OwnerID, row.WorkflowID, in.MessageID}
 	var turn turn
 	if row.inbound() && in.Part == 1 { // from part 2 on nothing newer cuts a reply
-		var err error
 		if turn, err = turnOf(ctx, tx, in); err != nil {
-			return "", err
+			return "", text, err
 		}
 		if yields, err := turn.yields(ctx, tx, bill); err != nil || yields {
-			return domain.ClaimSuperseded, err
+			return domain.ClaimSuperseded, text, err
 		}
+	}
+	if text, err = textOf(ctx, tx, row, in); err != nil {
+		return "", text, err
 	}
 	switch {
 	case !row.Follows:
-		return "", domain.Errorf(domain.KindConflict, "the part before part %d is not accepted yet", in.Part)
+		return "", text, domain.Errorf(domain.KindConflict, "the part before part %d is not accepted yet", in.Part)
+	case in.Part < 1 || in.Part > len(text.parts):
+		return "", text, domain.Errorf(domain.KindInvalid, "the message has %d parts, not %d", len(text.parts), in.Part)
 	case in.Part > 1 && row.Holder != in.MessageID:
-		return domain.ClaimOvertaken, nil
+		return domain.ClaimOvertaken, text, nil
 	case row.Locked && row.Holder != in.MessageID:
-		return "", &domain.Error{Kind: domain.KindBusy, Message: "another message of this pair is being sent", RetryAfter: busyWait}
+		return "", text, &domain.Error{Kind: domain.KindBusy, Message: "another message of this pair is being sent", RetryAfter: busyWait}
 	case turn.stale:
-		return domain.ClaimStale, nil
+		return domain.ClaimStale, text, nil
 	case in.Part > 1: // part 1 paid for all
-		return domain.ClaimGranted, nil
+		return domain.ClaimGranted, text, nil
 	}
-	text, err := textOf(ctx, tx, row, in)
-	if err != nil {
-		return "", err
-	}
-	state, err := pay(ctx, tx, bill, turn.byModel, text.segments(), row.Kind.SkipsQuota())
-	return claimStateOf(state), err
+	quota, err := pay(ctx, tx, bill, turn.byModel, text.segments(), row.Kind.SkipsQuota())
+	return claimStateOf(quota), text, err
 }
 
 // claimStateOf turns the plan's answer into the claim's.
@@ -214,14 +216,7 @@ func (o outgoing) segmentsOf(part int) int {
 }
 
 // begin writes the attempt, and the row that the person will see as this part.
-func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, claim *domain.Claim) error {
-	text, err := textOf(ctx, tx, row, in)
-	if err != nil {
-		return err
-	}
-	if in.Part < 1 || in.Part > len(text.parts) {
-		return domain.Errorf(domain.KindInvalid, "the message has %d parts, not %d", len(text.parts), in.Part)
-	}
+func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, text outgoing, claim *domain.Claim) error {
 	claim.AccountSid, claim.From, claim.To, claim.Body = row.AccountSid, text.from, text.to, text.parts[in.Part-1]
 	if in.Part == 1 {
 		claim.Media = text.media

@@ -11,7 +11,7 @@ import (
 )
 
 // attachmentNote stands in a prompt for what a person sent beside text.
-const attachmentNote = " [attachment]"
+const attachmentNote = "[attachment]"
 
 // promptTurns is how many earlier messages of the pair a model sees.
 const promptTurns = 20
@@ -34,7 +34,7 @@ func (m *Messages) Prompt(ctx context.Context, ownerID, messageID string) (promp
 			return err
 		}
 		turns, err := collect[domain.Turn](ctx, tx, `
-			SELECT earlier.direction, earlier.body || CASE WHEN earlier.media = '[]' OR earlier.direction = 'outbound' THEN '' ELSE $4 END
+			SELECT earlier.direction, concat_ws(' ', nullif(earlier.body, ''), CASE WHEN earlier.media <> '[]' AND earlier.direction = 'inbound' THEN $4::text END)
 			FROM messages m JOIN messages earlier USING (pair_id)
 			WHERE m.message_id = $1 AND m.owner_id = $2 AND earlier.seq <= m.seq AND earlier.consent_word IS NULL
 				AND (earlier.body <> '' OR (earlier.direction = 'inbound' AND earlier.media <> '[]'))

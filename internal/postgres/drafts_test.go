@@ -18,7 +18,7 @@ func TestSaveReplyKeepsTheFirstDraftAndEveryCost(t *testing.T) {
 	wantKind(t, err, domain.KindNotFound)
 
 	save := func(text string) domain.SavedReply {
-		saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{
+		saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{OwnerID: acme, MessageID: f.messageID, Answers: []string{f.messageID}, Completion: domain.Completion{
 			Text: text, Provider: "openai", Model: "small", InputTokens: 120, OutputTokens: 30, Latency: 1500 * time.Millisecond,
 		}})
 		must(t, err)
@@ -52,7 +52,7 @@ func TestManyRepliesSavedAtOnceAreOneDraft(t *testing.T) {
 	}
 	results := together(10, func(i int) result {
 		draft, err := s.messages.SaveReply(t.Context(), domain.NewReply{
-			OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{Text: fmt.Sprintf("Answer %d", i)},
+			OwnerID: acme, MessageID: f.messageID, Answers: []string{f.messageID}, Completion: domain.Completion{Text: fmt.Sprintf("Answer %d", i)},
 		})
 		return result{draft, err}
 	})
@@ -72,7 +72,7 @@ func TestPrompt(t *testing.T) {
 
 	first := s.inbound(t, "One", "Answer one")
 	first.send(t, 1, 1)
-	picture := received("") // no text: nothing that a model could read, but its fixed answer is
+	picture := received("")
 	picture.Received.Media = []domain.Media{{URL: "https://example.com/1"}}
 	recorded, err := s.messages.RecordInbound(t.Context(), picture)
 	must(t, err)
@@ -89,7 +89,8 @@ func TestPrompt(t *testing.T) {
 	must(t, err)
 	equal(t, "instructions", prompt.Instructions, "Be kind.")
 	want := []domain.Turn{
-		inbound("One"), outbound("Answer one"), outbound(domain.TextAttachment.In(domain.English)), outbound("News of ours"), inbound("Two"),
+		inbound("One"), outbound("Answer one"), inbound("[attachment]"), outbound(domain.TextAttachment.In(domain.English)),
+		outbound("News of ours"), inbound("Two"),
 	}
 	if !slices.Equal(prompt.Turns, want) {
 		t.Errorf("got %v, want %v", prompt.Turns, want)

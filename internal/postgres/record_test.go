@@ -114,7 +114,7 @@ func TestTextsThatPostgresCannotStore(t *testing.T) {
 
 	f := flow{s, recorded.MessageID, in.WorkflowID, ""}
 	saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{
-		OwnerID: acme, MessageID: f.messageID, Completion: domain.Completion{Text: badUTF8, Provider: badUTF8, Model: badUTF8},
+		OwnerID: acme, MessageID: f.messageID, Answers: []string{f.messageID}, Completion: domain.Completion{Text: badUTF8, Provider: badUTF8, Model: badUTF8},
 	})
 	must(t, err)
 	f.draftID = saved.Draft.DraftID

@@ -14,7 +14,7 @@ func TestTraceFindsAMessageByWhateverTheOperatorHas(t *testing.T) {
 	recorded, err := s.messages.RecordInbound(t.Context(), in)
 	must(t, err)
 	saved, err := s.messages.SaveReply(t.Context(), domain.NewReply{
-		OwnerID: acme, MessageID: recorded.MessageID, Completion: domain.Completion{Text: twoParts(), Provider: "scripted", Model: "echo"},
+		OwnerID: acme, MessageID: recorded.MessageID, Answers: []string{recorded.MessageID}, Completion: domain.Completion{Text: twoParts(), Provider: "scripted", Model: "echo"},
 	})
 	must(t, err)
 	f := flow{s, recorded.MessageID, in.WorkflowID, saved.Draft.DraftID}
@@ -52,7 +52,7 @@ func TestTraceFindsAMessageByWhateverTheOperatorHas(t *testing.T) {
 			if len(trace.Events) != 1 || trace.Events[0].Status != domain.StatusDelivered || trace.Events[0].Attempt != 2 || trace.Events[0].Source != domain.SourceCallback {
 				t.Errorf("events %+v", trace.Events)
 			}
-			if len(trace.Ledger) != 3 || trace.Ledger[2].Kind != "settle" || trace.Ledger[2].Quantity != 13 {
+			if len(trace.Ledger) != 4 || trace.Ledger[3].Kind != "settle" || trace.Ledger[3].Quantity != 13 {
 				t.Errorf("ledger %+v", trace.Ledger)
 			}
 			if len(trace.AIRuns) != 1 || trace.AIRuns[0].Model != "echo" {

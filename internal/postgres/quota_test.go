@@ -1,0 +1,212 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+
+	"parley/internal/domain"
+)
+
+// subscribe gives acme a plan with so much of each meter; what is not named has no limit.
+func (s *store) subscribe(t *testing.T, state string, quotas map[domain.Meter]int) {
+	t.Helper()
+	_, err := s.pool.Exec(t.Context(), `INSERT INTO plans (plan_id, name) VALUES ('small', 'Small')`)
+	must(t, err)
+	for meter, quota := range quotas {
+		_, err := s.pool.Exec(t.Context(), `INSERT INTO plan_quotas VALUES ('small', $1, $2)`, meter, quota)
+		must(t, err)
+	}
+	_, err = s.pool.Exec(t.Context(), `
+		INSERT INTO subscriptions (owner_id, plan_id, state) VALUES ($1, 'small', $2)
+		ON CONFLICT (owner_id) DO UPDATE SET plan_id = excluded.plan_id, state = excluded.state`, acme, state)
+	must(t, err)
+}
+
+// usage returns acme's usage of a meter, as "used + reserved", after checking that it equals the ledger.
+func (s *store) usage(t *testing.T, meter domain.Meter) string {
+	t.Helper()
+	usage := value[string](t, s, `SELECT coalesce(sum(used), 0) || ' + ' || coalesce(sum(reserved), 0) FROM usage WHERE owner_id = $1 AND meter = $2`, acme, meter)
+	ledger := value[string](t, s, `
+		SELECT coalesce(sum(CASE kind WHEN 'settle' THEN quantity WHEN 'credit' THEN -quantity ELSE 0 END), 0) || ' + ' ||
+			coalesce(sum(CASE kind WHEN 'reserve' THEN quantity WHEN 'credit' THEN 0 ELSE -quantity END), 0)
+		FROM ledger WHERE owner_id = $1 AND meter = $2`, acme, meter)
+	equal(t, "usage and ledger of "+string(meter), usage, ledger)
+	return usage
+}
+
+func (f flow) tryReserve(t *testing.T) domain.QuotaState {
+	t.Helper()
+	state, err := f.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID)
+	must(t, err)
+	return state
+}
+
+func TestAQuotaIsNeverOvershot(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterReplies: 100})
+	const people = 500
+	flows := make([]flow, people)
+	for i := range flows {
+		flows[i] = s.another().inbound(t, "Hello", "")
+	}
+	granted := 0
+	for _, state := range together(people, func(i int) domain.QuotaState {
+		state, err := s.messages.Reserve(t.Context(), acme, flows[i].workflowID, flows[i].messageID)
+		if err != nil {
+			return domain.QuotaState(err.Error())
+		}
+		return state
+	}) {
+		switch state {
+		case domain.QuotaGranted:
+			granted++
+		case domain.QuotaUsedUp:
+		default:
+			t.Errorf("got %q", state)
+		}
+	}
+	equal(t, "granted", granted, 100)
+	equal(t, "usage", s.usage(t, domain.MeterReplies), "0 + 100")
+	for _, f := range flows {
+		f.finish(t, domain.OutcomeCancelled, "")
+	}
+	equal(t, "usage after the end", s.usage(t, domain.MeterReplies), "0 + 0")
+}
+
+// The last unit is not wasted on a flow that is superseded, nor does it keep the newer one from being answered.
+func TestTheLastUnitOfAQuota(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterReplies: 1})
+	older := s.inbound(t, "Hello", "To the older")
+	equal(t, "the older one", older.tryReserve(t), domain.QuotaGranted)
+	newer := s.inbound(t, "Are you there?", "To both")
+	equal(t, "the newer one, of the same turn", newer.tryReserve(t), domain.QuotaGranted)
+	stranger := s.another().inbound(t, "Hello", "")
+	equal(t, "somebody else", stranger.tryReserve(t), domain.QuotaUsedUp)
+	equal(t, "the older one's claim", older.ask(t, patient), domain.ClaimSuperseded)
+	equal(t, "the newer one's claim", newer.ask(t, patient), domain.ClaimGranted)
+	newer.resolve(t, 1, 1, accepted(newSid()))
+	equal(t, "outcome", newer.finish(t, domain.OutcomeReplied, "").Outcome, domain.OutcomeReplied)
+	equal(t, "usage", s.usage(t, domain.MeterReplies), "1 + 0")
+}
+
+// What may have been sent keeps its unit, and yields only to a message that finds another.
+func TestAnUnknownSendKeepsItsUnit(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterReplies: 1})
+	older := s.inbound(t, "Hello", "To the older")
+	older.reserve(t)
+	older.lose(t, 1, 1)
+	newer := s.inbound(t, "Are you there?", "To both")
+	equal(t, "the newer one", newer.tryReserve(t), domain.QuotaUsedUp)
+	in := older.newClaim(1, 2)
+	in.Turns = patient
+	claim, err := s.messages.Claim(t.Context(), in)
+	must(t, err)
+	equal(t, "the operator's second attempt", claim.State, domain.ClaimGranted)
+	equal(t, "usage", s.usage(t, domain.MeterReplies), "0 + 1")
+}
+
+func TestTheLastOfATurnHandsTheUnitBack(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	older, newer := s.inbound(t, "Hello", ""), s.inbound(t, "Are you there?", "")
+	older.reserve(t)
+	newer.reserve(t)
+	equal(t, "one unit", s.usage(t, domain.MeterReplies), "0 + 1")
+	newer.finish(t, domain.OutcomeCancelled, "")
+	equal(t, "left to the other", s.usage(t, domain.MeterReplies), "0 + 1")
+	older.finish(t, domain.OutcomeCancelled, "")
+	equal(t, "handed back", s.usage(t, domain.MeterReplies), "0 + 0")
+}
+
+// A message that ends over quota goes on where a unit is there by then.
+func TestOverQuotaIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterReplies: 1})
+	holder := s.another().inbound(t, "Hello", "")
+	holder.reserve(t)
+	f := s.inbound(t, "Hello", "An answer")
+	equal(t, "the quota", f.tryReserve(t), domain.QuotaUsedUp)
+	holder.finish(t, domain.OutcomeCancelled, "")
+	equal(t, "void", f.finish(t, domain.OutcomeOverQuota, "").Void, true)
+	equal(t, "it has the unit", f.ask(t, patient), domain.ClaimGranted)
+	f.resolve(t, 1, 1, accepted(newSid()))
+	equal(t, "finished", f.finish(t, domain.OutcomeReplied, "").Outcome, domain.OutcomeReplied)
+
+	late := s.another().inbound(t, "Hello", "")
+	equal(t, "the quota", late.tryReserve(t), domain.QuotaUsedUp)
+	equal(t, "finished", late.finish(t, domain.OutcomeOverQuota, ""), domain.Finished{Outcome: domain.OutcomeOverQuota})
+	equal(t, "reply state", late.replyState(t), domain.ReplyNotNeeded)
+	equal(t, "usage", s.usage(t, domain.MeterReplies), "1 + 0")
+}
+
+func TestSegmentsOfAllPartsArePaidFirst(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterSegments: 12})
+	long := s.outbound(t, twoParts()) // 13 segments
+	equal(t, "too long", long.ask(t, patient), domain.ClaimOverQuota)
+	equal(t, "outcome", long.finish(t, domain.OutcomeSent, "").Outcome, domain.OutcomeOverQuota)
+	equal(t, "usage", s.usage(t, domain.MeterSegments), "0 + 0")
+	for i := range 12 {
+		s.another().outbound(t, fmt.Sprintf("Short %d", i)).send(t, 1, 1)
+	}
+	equal(t, "the thirteenth", s.another().outbound(t, "Short").ask(t, patient), domain.ClaimOverQuota)
+}
+
+func TestAPlanThatIsNotActiveAnswersNothing(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"past_due", "canceled"} {
+		s := newStore(t)
+		s.subscribe(t, state, nil)
+		f := s.inbound(t, "Hello", "An answer")
+		equal(t, "reserve", f.tryReserve(t), domain.QuotaInactive)
+		equal(t, "finished", f.finish(t, domain.OutcomeBlocked, "").Outcome, domain.OutcomeBlocked)
+		equal(t, "reply state", f.replyState(t), domain.ReplyNotNeeded)
+		equal(t, "a message of ours", s.outbound(t, "Hello").ask(t, patient), domain.ClaimBlocked)
+	}
+}
+
+// A delivery that failed is credited, and charged again where it turns out to have been delivered.
+func TestAFailedDeliveryIsCredited(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.inbound(t, "Hello", "An answer")
+	f.reserve(t)
+	sid := f.send(t, 1, 1)
+	_, err := s.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
+	must(t, err)
+	equal(t, "charged", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "1 + 0, 1 + 0")
+	f.apply(t, callback(f.key(1, 1), sid, domain.StatusFailed, 30008))
+	f.finish(t, domain.OutcomeReplied, "")
+	equal(t, "credited", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "0 + 0, 0 + 0")
+	f.apply(t, callback(f.key(1, 1), sid, domain.StatusDelivered, 0))
+	f.finish(t, domain.OutcomeReplied, "")
+	equal(t, "charged after all", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "1 + 0, 1 + 0")
+}
+
+func TestWhoDoesNotWantToBeWrittenTo(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	withdraw := func(s *store, sender string) {
+		_, err := s.pool.Exec(t.Context(), `
+			INSERT INTO consents (owner_id, channel, sender, address, state, source) VALUES ($1, 'sms', $2, $3, 'withdrawn', 'test')`, acme, sender, s.person)
+		must(t, err)
+	}
+	f := s.inbound(t, "Hello", twoParts())
+	other := s.another()
+	beside := other.inbound(t, "Hello", "An answer")
+	withdraw(s, "+15550009999") // of another sender of ours
+	f.send(t, 1, 1)
+	withdraw(s, ourNumber)
+	claim, err := s.messages.Claim(t.Context(), f.newClaim(2, 1))
+	must(t, err)
+	equal(t, "part 2", claim.State, domain.ClaimDenied)
+	equal(t, "a message of ours", s.outbound(t, "Hello").ask(t, patient), domain.ClaimDenied)
+	equal(t, "somebody else", beside.ask(t, patient), domain.ClaimGranted)
+}
