@@ -22,6 +22,7 @@ type flow struct {
 	anyway   bool                 // an operator said that the deadline does not count
 	parks    int                  // how often the flow has parked; names the next park
 	commands workflow.Channel     // what the present park is told
+	taken    bool                 // the present park has been told
 	sent     []*sentPart          // what Twilio has accepted
 	sought   *contract.AttemptKey // the attempt whose fate is unknown, while the flow looks for it
 }
