@@ -21,13 +21,13 @@ reset: build ## remove all that make run keeps
 	@exec bin/dev reset
 
 test: build ## the tests
-	bin/dev test ./...
+	bin/dev test -timeout 30m ./...
 
 test-all: test-race test-long fuzz ## what takes longer: the race detector, crashes and faults by the hundred, fuzzing, another system's vet
 	GOOS=darwin GOARCH=arm64 go vet -tags long ./...
 
 test-race: build
-	bin/dev test -race $$(go list ./... | grep -v /e2e$$)
+	bin/dev test -race -timeout 30m $$(go list ./... | grep -v /e2e$$)
 
 test-long: build
 	bin/dev test -tags long ./e2e -run '^TestLong' -count=1 -v -timeout 20m

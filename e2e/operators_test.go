@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 
 	"parley/contract"
 	"parley/internal/testkit"
@@ -200,7 +201,7 @@ func TestTwoOperatorsAndACallbackAtOnceAreOneMessage(t *testing.T) {
 					testkit.EventuallyTrue(t, soon, "the list shows the message", func() bool {
 						return !c.listed || time.Since(sent.CreatedAt) > listedAfter
 					})
-					callback.Go(func() { tell(t, s, park, workflowID, sent.Sid) })
+					callback.Go(func() { tell(t, s, workflowID, sent.Sid) })
 				}
 				s.Script(testkit.Rule{To: rule.To})
 				if c.first {
@@ -230,7 +231,7 @@ func TestTwoOperatorsAndACallbackAtOnceAreOneMessage(t *testing.T) {
 }
 
 // tell posts Twilio's callback for the first attempt of a flow's reply.
-func tell(t *testing.T, s *testkit.Stack, park contract.Park, workflowID, sid string) {
+func tell(t *testing.T, s *testkit.Stack, workflowID, sid string) {
 	t.Helper()
 	status, err := statusOf(t, s, workflowID)
 	if err != nil {
@@ -239,6 +240,52 @@ func tell(t *testing.T, s *testkit.Stack, park contract.Park, workflowID, sid st
 	}
 	key := contract.AttemptKey{MessageID: status.MessageID, Part: 1, Attempt: 1}
 	if code := s.Callback(key, sid, "delivered"); code != 204 {
-		t.Errorf("the callback about %s was answered %d", park.Name, code)
+		t.Errorf("the callback about %s was answered %d", workflowID, code)
+	}
+}
+
+// The flow reads what came while its worker was away in one go.
+func TestOfTwoCommandsReadAtOnceOneIsTakenAndTheOtherIsTold(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{PerRole: true})
+	flows := make([]string, 4)
+	parks := make([]contract.Park, len(flows))
+	for i := range flows {
+		person := s.Customer()
+		s.Script(testkit.Rule{To: person, StatusCode: 401, Code: 20003})
+		flows[i] = s.WorkflowID(s.Say(person, "hello"))
+		parks[i] = awaitPark(t, s, flows[i], contract.Send.Name)
+	}
+	s.Worker(contract.RoleWorkflow).Stop()
+	var operators sync.WaitGroup
+	commands := []string{contract.RetryCommand, contract.AbandonCommand}
+	answers := make([][2]error, len(flows))
+	for i, flow := range flows {
+		for j, command := range commands {
+			operators.Go(func() {
+				handle, err := s.Temporal.Client.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
+					WorkflowID: flow, UpdateName: command, Args: []any{contract.Command{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+				})
+				if err == nil {
+					err = handle.Get(t.Context(), nil)
+				}
+				answers[i][j] = err
+			})
+		}
+	}
+	s.Worker(contract.RoleWorkflow).Restart()
+	operators.Wait()
+	for i, flow := range flows {
+		retried, abandoned := answers[i][0] == nil, answers[i][1] == nil
+		if retried == abandoned {
+			t.Errorf("the operators of %s were told %v", flow, answers[i])
+		}
+		if abandoned {
+			if result := awaitClosed(t, s, flow); result.Outcome != "abandoned" {
+				t.Errorf("%s was to be abandoned and ended %+v", flow, result)
+			}
+			continue
+		}
+		awaitPark(t, s, flow, contract.Send.Name, parks[i])
 	}
 }

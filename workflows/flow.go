@@ -24,6 +24,7 @@ type flow struct {
 	parks    int                  // how often the flow has parked; names the next park
 	draft    contract.Draft       // what is sent, once that is known
 	commands workflow.Channel     // what the present park is told
+	taken    bool                 // the present park has been told
 	sent     []*sentPart          // what Twilio has accepted
 	sought   *contract.AttemptKey // the attempt whose fate is unknown, while the flow looks for it
 }

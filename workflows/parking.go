@@ -34,7 +34,7 @@ func (f *flow) park(ctx workflow.Context, step string, part int, cause error) (w
 	}
 	f.mark(ctx, contract.StepStatus{Name: step, Part: part, State: contract.StepParked, Note: park.Reason})
 	f.markMessage(ctx, park)
-	f.commands = workflow.NewBufferedChannel(ctx, 1) // of this park: no command outlives it
+	f.commands, f.taken = workflow.NewBufferedChannel(ctx, 1), false // of this park: no command outlives it
 	f.status.Park = &park
 	if err := f.enter(ctx, contract.StageParked); err != nil {
 		return "", err
@@ -133,9 +133,10 @@ func (f *flow) take(ctx workflow.Context, name string, command contract.Command)
 	if err := f.check(ctx, name, command); err != nil {
 		return err
 	}
-	if !f.commands.SendAsync(order{name, command}) {
+	if f.taken { // the channel does not tell: one that is read already has room again
 		return errors.New("another command was taken first")
 	}
+	f.taken = f.commands.SendAsync(order{name, command})
 	return nil
 }
 

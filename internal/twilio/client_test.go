@@ -264,6 +264,34 @@ func TestCreateKeepsToTheCallersContext(t *testing.T) {
 	})
 }
 
+// TestCreateWritesNothingPastItsTime: a process that stood still finds its connection made before it notices that its time is over.
+func TestCreateWritesNothingPastItsTime(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		answer(http.StatusCreated, created)(w, r)
+	})
+	client := twilio.NewClient(server.URL)
+	for range 2 { // on a new connection, and on one that is used again
+		if got := client.Create(lapsed{t.Context()}, credentials, hello); got.State != domain.AttemptNotSent {
+			t.Errorf("got %+v, want not sent", got)
+		}
+		if n := requests.Swap(0); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+		if got := client.Create(soon(t), credentials, hello); got.State != domain.AttemptAccepted {
+			t.Errorf("in time: %+v", got)
+		}
+		requests.Store(0)
+	}
+}
+
+// lapsed is a context whose deadline has passed, and that has not noticed it yet.
+type lapsed struct{ context.Context }
+
+func (lapsed) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
+
 // hang waits until the client has gone away.
 func hang(r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)

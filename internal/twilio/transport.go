@@ -73,7 +73,7 @@ func (e *exchange) aim(req *http.Request) *http.Request {
 	ctx := httptrace.WithClientTrace(e.ctx, &httptrace.ClientTrace{
 		// A connection that broke before anything was written is replaced by the standard library: then GetConn comes again.
 		GetConn: func(string) { e.connected = false },
-		GotConn: func(httptrace.GotConnInfo) { e.connected = true }, // after the TLS handshake
+		GotConn: func(got httptrace.GotConnInfo) { e.connected = e.inTime(got.Conn) }, // after the TLS handshake
 	})
 	aimed := req.Clone(ctx)
 	aimed.URL.Scheme, aimed.URL.Host, aimed.Host = e.base.Scheme, e.base.Host, ""
@@ -81,6 +81,16 @@ func (e *exchange) aim(req *http.Request) *http.Request {
 	// twilio-go removes ".<digits>" from the query of a GET, which breaks whatsapp:US.1234: the query is ours, never its.
 	aimed.URL.RawQuery = e.query
 	return aimed
+}
+
+// inTime keeps a request from being written when the time of the call has passed: a process that stood still may find a connection made
+// meanwhile before it notices. What cannot be written is an error of the connection, which is then closed.
+func (e *exchange) inTime(connection net.Conn) bool {
+	deadline, bounded := e.ctx.Deadline()
+	if !bounded || time.Now().Before(deadline) {
+		return true
+	}
+	return connection.SetWriteDeadline(time.Unix(1, 0)) != nil
 }
 
 // do sends the request and reads the whole answer, so that its connection is free again. A redirect is an error: following
