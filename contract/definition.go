@@ -3,8 +3,10 @@ package contract
 import (
 	"context"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
@@ -54,4 +56,17 @@ func (w Workflow[In, Out]) Register(r worker.WorkflowRegistry, implementation fu
 func (w Workflow[In, Out]) Start(ctx context.Context, c client.Client, options client.StartWorkflowOptions, in In) (client.WorkflowRun, error) {
 	options.TaskQueue = RoleWorkflow.Queue()
 	return c.ExecuteWorkflow(ctx, options, w.Name, in)
+}
+
+// StartChild starts the workflow beside the one that calls it, which it outlives, and waits until it is started. One that is started, or
+// over, already is the same one.
+func (w Workflow[In, Out]) StartChild(ctx workflow.Context, options workflow.ChildWorkflowOptions, in In) error {
+	options.TaskQueue = RoleWorkflow.Queue()
+	options.ParentClosePolicy = enums.PARENT_CLOSE_POLICY_ABANDON
+	options.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, options), w.Name, in)
+	if err := child.GetChildWorkflowExecution().Get(ctx, nil); !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return err
+	}
+	return nil
 }

@@ -16,6 +16,7 @@ type (
 	Address     = domain.Address
 	Media       = domain.Media
 	Outcome     = domain.Outcome
+	MessageKind = domain.MessageKind
 	Received    = domain.Received
 	Status      = domain.Status
 	Timing      = domain.Timing
@@ -44,14 +45,15 @@ type InboundMessageInput struct {
 
 // OutboundMessageInput starts the flow of one message of ours.
 type OutboundMessageInput struct {
-	OwnerID    string    `json:"owner_id"`
-	AccountSid string    `json:"account_sid"`
-	From       string    `json:"from"` // a sender of the owner, as Twilio writes addresses
-	To         string    `json:"to"`
-	Body       string    `json:"body,omitempty"`
-	Media      []Media   `json:"media,omitempty"`
-	Key        string    `json:"key"` // the caller's idempotency key, unique within the owner
-	StartedAt  time.Time `json:"started_at"`
+	OwnerID    string      `json:"owner_id"`
+	AccountSid string      `json:"account_sid"`
+	From       string      `json:"from"` // a sender of the owner, as Twilio writes addresses
+	To         string      `json:"to"`
+	Body       string      `json:"body,omitempty"`
+	Media      []Media     `json:"media,omitempty"`
+	Kind       MessageKind `json:"kind,omitempty"` // of a system text: its body is the owner's, at the time
+	Key        string      `json:"key"`            // the caller's idempotency key, unique within the owner
+	StartedAt  time.Time   `json:"started_at"`
 }
 
 // MessageResult is how a flow ended.

@@ -29,7 +29,7 @@ func TestAMessageIsAnsweredDeliveredAndCharged(t *testing.T) {
 	for _, entry := range result.Trace.Ledger {
 		charged[entry.Kind+" "+entry.Meter] += entry.Quantity
 	}
-	if len(charged) != 3 || charged["reserve ai_replies"] != 1 || charged["settle ai_replies"] != 1 || charged["settle message_segments"] != 1 {
+	if len(charged) != 4 || charged["reserve message_segments"] != 1 || charged["reserve ai_replies"] != 1 || charged["settle ai_replies"] != 1 || charged["settle message_segments"] != 1 {
 		t.Errorf("charged %v", charged)
 	}
 	exactly(t, s, person, 1)

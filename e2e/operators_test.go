@@ -63,7 +63,7 @@ func TestFiftyPeopleParkedByAWrongTokenAreEachSentOneMessageOnceItIsMended(t *te
 		"answered messages":        `SELECT count(*) FROM messages WHERE direction = 'inbound' AND outcome = 'replied' AND reply_state = 'answered'`,
 		"attempts that were sent":  `SELECT count(*) FROM send_attempts WHERE state = 'accepted' AND attempt = 2`,
 		"attempts that were not":   `SELECT count(*) FROM send_attempts WHERE state = 'refused' AND error_kind = 'configuration' AND attempt = 1`,
-		"units reserved":           `SELECT count(*) FROM ledger WHERE kind = 'reserve' AND quantity = 1`,
+		"units reserved":           `SELECT count(*) FROM ledger WHERE kind = 'reserve' AND meter = 'ai_replies' AND quantity = 1`,
 		"units charged":            `SELECT count(*) FROM ledger WHERE kind = 'settle' AND meter = 'ai_replies' AND quantity = 1`,
 		"replies whose parts cost": `SELECT count(*) FROM ledger WHERE kind = 'settle' AND meter = 'message_segments' AND quantity > 0`,
 	} {

@@ -55,6 +55,8 @@ SELECT owner_id, meter, period, coalesce(sum(quantity) FILTER (WHERE kind = 'set
     coalesce(sum(CASE kind WHEN 'reserve' THEN quantity ELSE -quantity END), 0)
 FROM ledger GROUP BY owner_id, meter, period;
 
+ALTER TABLE senders ADD opt_out_replies text NOT NULL DEFAULT '' CHECK (opt_out_replies IN ('', 'twilio', 'ours')); -- empty: as usual for its kind
+
 -- Whether a person may be written to: by a sender of ours, or a messaging service. No row: nobody has said anything.
 CREATE TABLE consents (
     owner_id   text NOT NULL REFERENCES owners,
@@ -172,6 +174,7 @@ DROP TABLE conversation_events;
 DROP TABLE conversations;
 DROP TABLE consent_events;
 DROP TABLE consents;
+ALTER TABLE senders DROP opt_out_replies;
 DROP TABLE usage;
 DROP INDEX ledger_by_owner, ledger_by_workflow;
 DELETE FROM ledger WHERE kind = 'credit' OR (kind = 'reserve' AND meter = 'message_segments');

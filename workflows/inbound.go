@@ -1,6 +1,10 @@
 package workflows
 
 import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"parley/contract"
@@ -13,14 +17,19 @@ func InboundMessage(ctx workflow.Context, in contract.InboundMessageInput) (cont
 	if err := f.setup(ctx); err != nil {
 		return contract.MessageResult{}, err
 	}
-	return f.finish(ctx, domain.OutcomeReplied, f.run(ctx), f.record, f.answer)
+	result, err := f.finish(ctx, domain.OutcomeReplied, f.run(ctx), f.record, f.answer)
+	if err == nil && result.Outcome == domain.OutcomeOverQuota {
+		f.notice(ctx)
+	}
+	return result, err
 }
 
 type inbound struct {
 	flow
-	received contract.Received
-	reserved bool // the message shares the unit of its turn
-	fixed    bool // the owner's fixed text was tried as the answer
+	received  contract.Received
+	reserved  bool // the message shares the unit of its turn
+	fixed     bool // the owner's fixed text was tried as the answer
+	contactID string
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
@@ -36,9 +45,11 @@ func (f *inbound) run(ctx workflow.Context) error {
 	if err := f.keep(f.record(ctx).wait(ctx)); err != nil {
 		return err
 	}
-	if _, err := identified.wait(ctx); err != nil {
+	person, err := identified.wait(ctx)
+	if err != nil {
 		return err
 	}
+	f.contactID = person.ContactID
 	if err := f.decide(ctx); err != nil {
 		return err
 	}
@@ -70,10 +81,37 @@ func (f *inbound) record(ctx workflow.Context) recorder {
 
 // decide says whether the message is to be answered at all.
 func (f *inbound) decide(ctx workflow.Context) error {
+	if word := f.stored.ConsentWord; word != "" {
+		if f.stored.Confirm != "" {
+			f.tell(ctx, f.stored.Confirm, string(f.stored.Confirm)+":"+f.status.MessageID)
+		}
+		return &ending{domain.OutcomeConsent, "the message is a consent word: " + string(word)}
+	}
 	if err := f.closedBefore(); err != nil {
 		return err
 	}
 	return f.late(ctx)
+}
+
+// notice tells a person, once a day (UTC), that the owner's plan has nothing left.
+func (f *inbound) notice(ctx workflow.Context) {
+	f.tell(ctx, domain.KindOverQuotaNotice, fmt.Sprintf("%s:%s:%s", domain.KindOverQuotaNotice, f.contactID, workflow.Now(ctx).UTC().Format(time.DateOnly)))
+}
+
+// tell sends the person a system text, by a flow of its own that outlives this one. Key: key.
+func (f *inbound) tell(ctx workflow.Context, kind contract.MessageKind, key string) {
+	err := contract.OutboundMessage.StartChild(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: contract.OutboundWorkflowID(f.status.OwnerID, key),
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			contract.SearchOwner.ValueSet(f.status.OwnerID), contract.SearchStage.ValueSet(string(contract.StageWorking))),
+		StaticSummary: "A system text: " + string(kind),
+	}, contract.OutboundMessageInput{
+		OwnerID: f.status.OwnerID, AccountSid: f.received.AccountSid, From: f.received.To, To: f.received.From,
+		Kind: kind, Key: key, StartedAt: workflow.Now(ctx),
+	})
+	if err != nil { // the flow is cancelled
+		workflow.GetLogger(ctx).Warn("system text not sent", "kind", kind, "error", err.Error())
+	}
 }
 
 // write has a reply reserved and written. A message without text has the owner's fixed one already: nobody has to write, so nothing is

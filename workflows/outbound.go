@@ -70,7 +70,7 @@ func (f *outbound) record(ctx workflow.Context) recorder {
 	return start(ctx, &f.flow, contract.RecordOutbound, func() (workflow.ActivityOptions, contract.NewOutbound) {
 		return recording(), contract.NewOutbound{
 			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, AccountSid: f.in.AccountSid,
-			From: f.in.From, To: f.in.To, Body: f.in.Body, Media: f.in.Media, Key: f.in.Key, Deadline: f.deadline,
+			From: f.in.From, To: f.in.To, Body: f.in.Body, Media: f.in.Media, Kind: f.in.Kind, Key: f.in.Key, Deadline: f.deadline,
 		}
 	})
 }

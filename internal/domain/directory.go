@@ -24,11 +24,12 @@ type Credentials struct {
 
 // Sender is one of our addresses: a message to it belongs to its owner.
 type Sender struct {
-	AccountSid string    `json:"account_sid"`
-	Channel    Channel   `json:"channel"`
-	Address    string    `json:"address"`
-	OwnerID    string    `json:"owner_id"`
-	CreatedAt  time.Time `json:"created_at"`
+	AccountSid    string        `json:"account_sid"`
+	Channel       Channel       `json:"channel"`
+	Address       string        `json:"address"`
+	OwnerID       string        `json:"owner_id"`
+	CreatedAt     time.Time     `json:"created_at"`
+	OptOutReplies OptOutReplies `json:"opt_out_replies"` // who answers STOP, START and HELP
 }
 
 // Trace is all that is stored about one message: what was said, what was tried, what it cost.

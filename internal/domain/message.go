@@ -73,21 +73,27 @@ func (o Outcome) Kept() bool {
 // MessageKind says what a message of ours is, and with it which checks its claim skips.
 type MessageKind string
 
-// The kinds of a message of ours.
+// The kinds of a message of ours. All but the first are system texts: the owner's fixed words.
 const (
-	KindMessage             MessageKind = "message"
-	KindConsentConfirmation MessageKind = "consent_confirmation" // of a STOP or START; skips consent and quota
-	KindHelp                MessageKind = "help"                 // skips the quota
-	KindOverQuotaNotice     MessageKind = "over_quota"
-	KindRegisterFirst       MessageKind = "register_first"
+	KindMessage           MessageKind = "message"
+	KindStopConfirmation  MessageKind = "stop_confirmation"
+	KindStartConfirmation MessageKind = "start_confirmation"
+	KindHelp              MessageKind = "help"
+	KindOverQuotaNotice   MessageKind = "over_quota_notice" // one a day
+	KindRegisterFirst     MessageKind = "register_first"    // once
 )
 
 // SkipsConsent reports whether it goes out to somebody who does not want to be written to.
-func (k MessageKind) SkipsConsent() bool { return k == KindConsentConfirmation }
+func (k MessageKind) SkipsConsent() bool { return k == KindStopConfirmation }
 
 // SkipsQuota reports whether it goes out though the owner's plan has nothing left, or is not active.
 func (k MessageKind) SkipsQuota() bool {
-	return k == KindConsentConfirmation || k == KindHelp || k == KindOverQuotaNotice
+	switch k {
+	case KindStopConfirmation, KindStartConfirmation, KindHelp, KindOverQuotaNotice:
+		return true
+	default:
+		return false
+	}
 }
 
 // Meter is what a plan limits and the ledger counts.

@@ -26,24 +26,27 @@ type NewInbound struct {
 
 // NewOutbound is a message of ours to be stored. Key: (OwnerID, Key).
 type NewOutbound struct {
-	OwnerID    string    `json:"owner_id"`
-	WorkflowID string    `json:"workflow_id"`
-	AccountSid string    `json:"account_sid"`
-	From       string    `json:"from"` // the company, as Twilio writes addresses
-	To         string    `json:"to"`   // the person
-	Body       string    `json:"body,omitempty"`
-	Media      []Media   `json:"media,omitempty"`
-	Key        string    `json:"key"`
-	Deadline   time.Time `json:"deadline"`
+	OwnerID    string      `json:"owner_id"`
+	WorkflowID string      `json:"workflow_id"`
+	AccountSid string      `json:"account_sid"`
+	From       string      `json:"from"` // the company, as Twilio writes addresses
+	To         string      `json:"to"`   // the person
+	Body       string      `json:"body,omitempty"`
+	Media      []Media     `json:"media,omitempty"`
+	Kind       MessageKind `json:"kind,omitempty"` // of a system text, whose body is the owner's; empty: message
+	Key        string      `json:"key"`
+	Deadline   time.Time   `json:"deadline"`
 }
 
 // Recorded is a stored message, as the flow needs it.
 type Recorded struct {
-	MessageID  string     `json:"message_id"`
-	ReplyState ReplyState `json:"reply_state"`
-	Finished   bool       `json:"finished,omitempty"` // a flow of it is over
-	DraftID    string     `json:"draft_id,omitempty"` // the fixed answer to an inbound message without text
-	Parts      int        `json:"parts,omitempty"`    // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
+	MessageID   string      `json:"message_id"`
+	ReplyState  ReplyState  `json:"reply_state"`
+	Finished    bool        `json:"finished,omitempty"`     // a flow of it is over
+	ConsentWord ConsentWord `json:"consent_word,omitempty"` // what an inbound message asks for: it needs no answer
+	Confirm     MessageKind `json:"confirm,omitempty"`      // the system text that answers the consent word, where Twilio does not
+	DraftID     string      `json:"draft_id,omitempty"`     // the fixed answer to an inbound message without text
+	Parts       int         `json:"parts,omitempty"`        // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
 }
 
 // Closed reports whether nothing goes out for the message any more. One that is answered and not finished has further parts, and a

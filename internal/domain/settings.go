@@ -35,6 +35,12 @@ type Settings struct {
 	Language       Language
 	Instructions   string // what the model is told about its role
 	AttachmentText string // the answer to a message without text
+	StopText       string
+	StartText      string
+	HelpText       string
+	OverQuotaText  string
+	RegisterText   string
+	Words          ConsentWords // beside Twilio's own
 	Timing         Timing
 }
 
@@ -57,6 +63,14 @@ func settings() []Setting {
 		},
 		text("instructions", "what the model is told about its role", func(s *Settings) *string { return &s.Instructions }),
 		text("attachment_text", "the answer to a message that has no text", func(s *Settings) *string { return &s.AttachmentText }),
+		text("stop_text", "the confirmation of STOP, where Twilio sends none", func(s *Settings) *string { return &s.StopText }),
+		text("start_text", "the confirmation of START, where Twilio sends none", func(s *Settings) *string { return &s.StartText }),
+		text("help_text", "the answer to HELP, where Twilio sends none", func(s *Settings) *string { return &s.HelpText }),
+		text("over_quota_text", "what a person is told, once a day, when the plan has no reply left", func(s *Settings) *string { return &s.OverQuotaText }),
+		text("register_text", "what an unknown person is told, once, where unknown_people is register_first", func(s *Settings) *string { return &s.RegisterText }),
+		words("stop_words", "words that mean STOP, beside Twilio's own", func(w *ConsentWords) *string { return &w.Stop }),
+		words("start_words", "words that mean START, beside Twilio's own", func(w *ConsentWords) *string { return &w.Start }),
+		words("help_words", "words that mean HELP, beside Twilio's own", func(w *ConsentWords) *string { return &w.Help }),
 		duration("reply_deadline", "a reply not claimed within this time of the message's arrival is not sent",
 			time.Second, 24*time.Hour, func(t *Timing) *time.Duration { return &t.ReplyDeadline }),
 		duration("outbound_deadline", "a message of ours not claimed within this time of its start is not sent",
@@ -141,6 +155,11 @@ func DefaultSettings(language Language) Settings {
 		Language:       language,
 		Instructions:   TextInstructions.In(language),
 		AttachmentText: TextAttachment.In(language),
+		StopText:       TextStop.In(language),
+		StartText:      TextStart.In(language),
+		HelpText:       TextHelp.In(language),
+		OverQuotaText:  TextOverQuota.In(language),
+		RegisterText:   TextRegister.In(language),
 		Timing: Timing{
 			ReplyDeadline:    10 * time.Minute,
 			OutboundDeadline: 24 * time.Hour,
@@ -210,6 +229,24 @@ type SettingValue struct {
 	Values  string `json:"values"`
 }
 
+// SystemText returns the words of a system text, or KindInvalid for another kind of message.
+func (s Settings) SystemText(kind MessageKind) (string, error) {
+	switch kind {
+	case KindStopConfirmation:
+		return s.StopText, nil
+	case KindStartConfirmation:
+		return s.StartText, nil
+	case KindHelp:
+		return s.HelpText, nil
+	case KindOverQuotaNotice:
+		return s.OverQuotaText, nil
+	case KindRegisterFirst:
+		return s.RegisterText, nil
+	default:
+		return "", Errorf(KindInvalid, "no such system text: %q", kind)
+	}
+}
+
 // List returns every setting with its value, in the order of the documentation.
 func (s Settings) List() []SettingValue {
 	var list []SettingValue
@@ -248,6 +285,28 @@ func duration(name, meaning string, least, most time.Duration, field func(*Timin
 			return nil
 		},
 		func(s *Settings) string { return field(&s.Timing).String() },
+	}
+}
+
+// words is a knob of words that are added to fixed ones; they are kept in upper case.
+func words(name, meaning string, field func(*ConsentWords) *string) Setting {
+	return Setting{
+		name, meaning, fmt.Sprintf("words of 1 to %d bytes with commas between them, or nothing", MaxConsentWord),
+		func(s *Settings, v string) error {
+			var list []string
+			for word := range strings.SplitSeq(v, ",") {
+				word = strings.ToUpper(strings.TrimSpace(word))
+				if len(word) > MaxConsentWord {
+					return fmt.Errorf("a word of more than %d bytes", MaxConsentWord)
+				}
+				if word != "" {
+					list = append(list, word)
+				}
+			}
+			*field(&s.Words) = strings.Join(list, ",")
+			return nil
+		},
+		func(s *Settings) string { return *field(&s.Words) },
 	}
 }
 

@@ -33,6 +33,26 @@ var (
 		`You wrote: "%s". This is Parley's scripted answer; a model takes over once one is configured.`,
 		`Você escreveu: "%s". Esta é a resposta automática do Parley; um modelo assume assim que for configurado.`,
 	}
+	TextStop = Text{
+		"You will get no more messages from us. Write START to get them again.",
+		"Você não receberá mais mensagens nossas. Escreva VOLTAR para recebê-las de novo.",
+	}
+	TextStart = Text{
+		"Welcome back: you will get our messages again. Write STOP to end them.",
+		"Que bom ter você de volta: você voltará a receber nossas mensagens. Escreva SAIR para parar.",
+	}
+	TextHelp = Text{
+		"This number is answered by an automatic assistant. Write STOP to get no more messages.",
+		"Este número é atendido por um assistente automático. Escreva SAIR para não receber mais mensagens.",
+	}
+	TextOverQuota = Text{
+		"Thank you for your message. We cannot answer here at the moment. Please try again later, or by another way.",
+		"Obrigado pela sua mensagem. No momento não podemos responder por aqui. Tente mais tarde ou por outro canal.",
+	}
+	TextRegister = Text{
+		"Thank you for your message. Please register with us first; then we can answer you here.",
+		"Obrigado pela sua mensagem. Por favor, cadastre-se conosco primeiro; depois poderemos responder por aqui.",
+	}
 	TextInstructions = Text{
 		"You answer text messages on behalf of a company. Be brief, friendly and honest. If you do not know, say so.",
 		"Você responde mensagens de texto em nome de uma empresa. Seja breve, gentil e honesto. Se não souber, diga que não sabe.",

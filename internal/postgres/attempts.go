@@ -60,6 +60,11 @@ func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
+	if domain.OptedOut(r.ErrorCode) {
+		if err := withdraw(ctx, tx, r.AttemptKey, r.ErrorCode); err != nil {
+			return err
+		}
+	}
 	between := r.State == domain.AttemptNotSent && r.Part > 1 // the lock stays with the reply, which claims again
 	if r.State != domain.AttemptUnknown && !between {
 		if err := unlock(ctx, tx, r.AttemptKey); err != nil {

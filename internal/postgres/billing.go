@@ -240,7 +240,7 @@ func (n *amount) charge(ctx context.Context, tx pgx.Tx, b bill, meter domain.Met
 }
 
 // leave charges a message whose flow is over, and hands back what it does not need: the unit to the others of its turn, if there are any.
-// What may have been sent keeps what it has. Running it twice is harmless. The caller holds the pair.
+// What turns up later to have been sent is charged then. Running it twice is harmless. The caller holds the pair.
 func leave(ctx context.Context, tx pgx.Tx, b bill) error {
 	a, err := charge(ctx, tx, b)
 	if err != nil {
@@ -248,13 +248,11 @@ func leave(ctx context.Context, tx pgx.Tx, b bill) error {
 	}
 	a.turn = "left"
 	unit := a.unit
-	if !a.doubtful {
-		if a.replies.reserved > 0 && unit == nil && a.others {
-			unit, a.replies.reserved = a.replies.period, 0
-		}
-		if err := a.handBack(ctx, tx, b); err != nil {
-			return err
-		}
+	if a.replies.reserved > 0 && unit == nil && a.others {
+		unit, a.replies.reserved = a.replies.period, 0
+	}
+	if err := a.handBack(ctx, tx, b); err != nil {
+		return err
 	}
 	if unit != nil && !a.others {
 		if err := b.post(ctx, tx, entryRelease, domain.MeterReplies, 1, *unit); err != nil {

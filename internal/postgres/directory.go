@@ -24,12 +24,16 @@ type Directory struct {
 // NewDirectory returns a directory over a pool.
 func NewDirectory(pool *pgxpool.Pool, cipher Cipher) *Directory { return &Directory{pool, cipher} }
 
-// AddOwner adds an owner, or renames the one with this id.
+// AddOwner adds an owner, with a plan that has no limits, or renames the one with this id.
 func (d *Directory) AddOwner(ctx context.Context, owner domain.Owner) error {
 	return inTx(ctx, d.pool, "owner", func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
+		if _, err := tx.Exec(ctx, `
 			INSERT INTO owners (owner_id, name) VALUES ($1, $2)
-			ON CONFLICT (owner_id) DO UPDATE SET name = excluded.name`, owner.OwnerID, text(owner.Name))
+			ON CONFLICT (owner_id) DO UPDATE SET name = excluded.name`, owner.OwnerID, text(owner.Name)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `
+			INSERT INTO subscriptions (owner_id, plan_id) VALUES ($1, $2) ON CONFLICT (owner_id) DO NOTHING`, owner.OwnerID, domain.Unlimited)
 		return err
 	})
 }
@@ -152,13 +156,15 @@ func (d *Directory) Credentials(ctx context.Context, accountSid string) (domain.
 // tokenPlace is what an auth token's ciphertext is bound to: a row copied to another account does not decrypt.
 func tokenPlace(accountSid string) string { return "twilio_accounts/" + accountSid + "/auth_token" }
 
-// AddSender adds a sender; adding it again is fine. It returns KindConflict where another owner has it, and KindNotFound
+// AddSender adds a sender; adding it again is fine, and changes who answers consent words, where that is said. It returns KindConflict where another owner has it, and KindNotFound
 // where there is no such account or owner.
 func (d *Directory) AddSender(ctx context.Context, sender domain.Sender) error {
 	return inTx(ctx, d.pool, "sender", func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `
-			INSERT INTO senders (account_sid, channel, address, owner_id) VALUES ($1, $2, $3, $4)
-			ON CONFLICT DO NOTHING`, sender.AccountSid, sender.Channel, sender.Address, sender.OwnerID); err != nil {
+			INSERT INTO senders (account_sid, channel, address, owner_id, opt_out_replies) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (account_sid, channel, address) DO UPDATE SET opt_out_replies = excluded.opt_out_replies
+			WHERE senders.owner_id = excluded.owner_id AND excluded.opt_out_replies <> ''`,
+			sender.AccountSid, sender.Channel, sender.Address, sender.OwnerID, sender.OptOutReplies); err != nil {
 			return err
 		}
 		ownerID, err := ownerOf(ctx, tx, sender.AccountSid, domain.Address{Channel: sender.Channel, Value: sender.Address})
@@ -172,14 +178,14 @@ func (d *Directory) AddSender(ctx context.Context, sender domain.Sender) error {
 // Senders returns the senders of an owner, or of all where ownerID is empty.
 func (d *Directory) Senders(ctx context.Context, ownerID string) ([]domain.Sender, error) {
 	return list[domain.Sender](ctx, d.pool, "senders", `
-		SELECT account_sid, channel, address, owner_id, created_at FROM senders
+		SELECT account_sid, channel, address, owner_id, created_at, opt_out_replies FROM senders
 		WHERE $1 = '' OR owner_id = $1 ORDER BY owner_id, channel, address, account_sid`, ownerID)
 }
 
 // SendersOf returns every sender with this address: one, unless several accounts share it.
 func (d *Directory) SendersOf(ctx context.Context, address domain.Address) ([]domain.Sender, error) {
 	return list[domain.Sender](ctx, d.pool, "senders", `
-		SELECT account_sid, channel, address, owner_id, created_at FROM senders
+		SELECT account_sid, channel, address, owner_id, created_at, opt_out_replies FROM senders
 		WHERE channel = $1 AND address = $2 ORDER BY owner_id, account_sid`, address.Channel, address.Value)
 }
 

@@ -82,7 +82,7 @@ func closeMessage(ctx context.Context, tx pgx.Tx, in domain.NewFinish) (finished
 	}
 	outcome, state := ending(rows, in.Ending)
 	_, err = tx.Exec(ctx, `
-		UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = CASE WHEN outcome = $3 THEN outcome_reason ELSE $4 END,
+		UPDATE messages SET reply_state = $2, outcome = $3, outcome_reason = CASE WHEN outcome = $3 AND outcome_reason <> '' THEN outcome_reason ELSE $4 END,
 			park = NULL, park_step = NULL, park_reason = NULL, finished_at = coalesce(finished_at, clock_timestamp())
 		WHERE message_id = $1`, in.MessageID, state, outcome, text(in.Reason))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 var (
 	reservedAndReleased = []string{"reserve ai_replies 1", "release ai_replies 1"}
 	reservedAndSettled  = []string{"reserve ai_replies 1", "reserve message_segments 1", "settle ai_replies 1", "settle message_segments 1"}
-	reserved            = reservedAndSettled[:2] // and kept: nobody knows whether it was sent
+	reserved            = reservedAndSettled[:2]
 	takenAndReleased    = append(slices.Clone(reserved), "release ai_replies 1", "release message_segments 1")
 )
 
@@ -47,15 +47,15 @@ func TestFinishDecidesByTheRows(t *testing.T) {
 		},
 		"begun, given up": {
 			func(t *testing.T, f flow) { f.begin(t, 1, 1) }, domain.OutcomeCancelled,
-			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reserved,
+			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, takenAndReleased,
 		},
 		"unknown, given up": {
 			resolved(domain.Resolution{State: domain.AttemptUnknown, Error: "time-out"}), domain.OutcomeAbandoned,
-			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reserved,
+			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, takenAndReleased,
 		},
 		"declared unknown": {
 			func(t *testing.T, f flow) { f.lose(t, 1, 1) }, domain.OutcomeAbandoned,
-			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, reserved,
+			domain.Finished{Outcome: domain.OutcomeUnknown}, domain.ReplyFailed, domain.AttemptUnknown, takenAndReleased,
 		},
 		"refused": {
 			resolved(domain.Resolution{State: domain.AttemptRefused, ErrorCode: 21610, ErrorKind: domain.KindDenied}), domain.OutcomeFailed,
@@ -130,7 +130,7 @@ func TestFinishAfterTheFirstOfTwoParts(t *testing.T) {
 	equal(t, "outcome", f.giveUp(t, domain.OutcomeUnknown, "").Outcome, domain.OutcomeReplied)
 	equal(t, "second part", f.attemptState(t, 2, 1), domain.AttemptUnknown)
 	if got, want := f.ledger(t), []string{
-		"reserve ai_replies 1", "reserve message_segments 13", "settle ai_replies 1", "settle message_segments 11", // the rest may have been sent
+		"reserve ai_replies 1", "reserve message_segments 13", "settle ai_replies 1", "settle message_segments 11", "release message_segments 2",
 	}; !slices.Equal(got, want) {
 		t.Errorf("ledger %v, want %v", got, want)
 	}
@@ -211,9 +211,12 @@ func TestWhatTurnsUpAfterTheEndMendsIt(t *testing.T) {
 		}{
 			"reply": {
 				s.another().inbound(t, "Hello", "An answer"), domain.OutcomeReplied,
-				reservedAndSettled,
+				append(slices.Clone(takenAndReleased), // handed back, taken again and charged
+					"reserve ai_replies 1", "settle ai_replies 1", "reserve message_segments 1", "settle message_segments 1"),
 			},
-			"message of ours": {s.another().outbound(t, "Good morning"), domain.OutcomeSent, []string{"reserve message_segments 1", "settle message_segments 1"}},
+			"message of ours": {s.another().outbound(t, "Good morning"), domain.OutcomeSent, []string{
+				"reserve message_segments 1", "release message_segments 1", "reserve message_segments 1", "settle message_segments 1",
+			}},
 		} {
 			t.Run(name+" of a "+kind, func(t *testing.T) {
 				t.Parallel()

@@ -41,14 +41,22 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 		if err != nil {
 			return err
 		}
+		word, confirm, err := heed(ctx, tx, in, ours, theirs)
+		if err != nil {
+			return err
+		}
+		state := domain.ReplyPending
+		if word != "" {
+			state = domain.ReplyNotNeeded
+		}
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid, twilio_sid,
-				from_address, to_address, body, media, parameters, seq, reply_state, status, deadline, received_at)
-			VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, 'pending', 'received', $14, $15)
+				from_address, to_address, body, media, parameters, seq, reply_state, consent_word, status, deadline, received_at)
+			VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, $16, nullif($17, ''), 'received', $14, $15)
 			ON CONFLICT (account_sid, twilio_sid) DO NOTHING`,
 			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.Received.AccountSid, in.Received.MessageSid,
 			in.Received.From, in.Received.To, in.Received.Body, in.Received.Media, in.Received.Other, p.seq,
-			in.Deadline, in.Received.ReceivedAt)
+			in.Deadline, in.Received.ReceivedAt, state, word)
 		if err != nil {
 			return err
 		}
@@ -56,12 +64,19 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			if err := advance(ctx, tx, p); err != nil {
 				return err
 			}
-			recorded = domain.Recorded{MessageID: id, ReplyState: domain.ReplyPending}
+			if err := obey(ctx, tx, in, word, id, ours, theirs); err != nil {
+				return err
+			}
+			recorded = domain.Recorded{MessageID: id, ReplyState: state, ConsentWord: word}
 		} else if err := tx.QueryRow(ctx, `
-			SELECT message_id, coalesce(reply_state, ''), finished_at IS NOT NULL FROM messages
-			WHERE account_sid = $1 AND twilio_sid = $2 AND owner_id = $3`,
-			in.Received.AccountSid, in.Received.MessageSid, in.OwnerID).Scan(&recorded.MessageID, &recorded.ReplyState, &recorded.Finished); err != nil {
+			SELECT message_id, coalesce(reply_state, ''), finished_at IS NOT NULL, coalesce(consent_word, '') FROM messages
+			WHERE account_sid = $1 AND twilio_sid = $2 AND owner_id = $3`, in.Received.AccountSid, in.Received.MessageSid, in.OwnerID).Scan(
+			&recorded.MessageID, &recorded.ReplyState, &recorded.Finished, &recorded.ConsentWord); err != nil {
 			return conflictIfMissing(err, "the message is stored for another owner")
+		}
+		if recorded.ConsentWord != "" {
+			recorded.Confirm = confirm
+			return nil
 		}
 		if domain.Parts(in.Received.Body) != nil {
 			return nil
@@ -77,7 +92,7 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 	return recorded, err
 }
 
-// RecordOutbound stores a message of ours with its place in the pair. Key: (owner, Key); a second call returns what is
+// RecordOutbound stores a message of ours with its place in the pair. A system text has the owner's words. Key: (owner, Key); a second call returns what is
 // stored, or KindConflict where the key stands for another message.
 func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (recorded domain.Recorded, err error) {
 	ours, theirs, err := domain.Route(in.From, in.To)
@@ -85,11 +100,22 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		return recorded, err
 	}
 	in.Body, in.Media, in.Key = text(in.Body), storableMedia(in.Media), text(in.Key)
-	recorded.Parts = len(outboundParts(in.Body, in.Media))
-	if recorded.Parts == 0 {
-		return recorded, domain.Errorf(domain.KindInvalid, "a message needs a body or media")
+	if in.Kind == "" {
+		in.Kind = domain.KindMessage
 	}
 	err = inTx(ctx, m.pool, "outbound message", func(ctx context.Context, tx pgx.Tx) error {
+		if in.Kind != domain.KindMessage {
+			settings, err := settingsOf(ctx, tx, in.OwnerID)
+			if err != nil {
+				return err
+			}
+			if in.Body, err = settings.SystemText(in.Kind); err != nil {
+				return err
+			}
+		}
+		if recorded.Parts = len(outboundParts(in.Body, in.Media)); recorded.Parts == 0 {
+			return domain.Errorf(domain.KindInvalid, "a message needs a body or media")
+		}
 		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, "")
 		if err != nil {
 			return err
@@ -100,10 +126,10 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		}
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid,
-				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, received_at)
-			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, now())
+				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, kind, received_at)
+			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, $14, now())
 			ON CONFLICT (owner_id, idempotency_key) DO NOTHING`,
-			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, in.Body, in.Media, p.seq, in.Key, in.Deadline)
+			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, in.Body, in.Media, p.seq, in.Key, in.Deadline, in.Kind)
 		if err != nil {
 			return err
 		}
@@ -113,8 +139,9 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		}
 		err = tx.QueryRow(ctx, `
 			SELECT message_id, reply_state, finished_at IS NOT NULL FROM messages
-			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND body = $4 AND media = $5`,
-			in.OwnerID, in.Key, p.id, in.Body, in.Media).Scan(&recorded.MessageID, &recorded.ReplyState, &recorded.Finished)
+			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND kind = $6
+				AND ($6 <> 'message' OR (body = $4 AND media = $5)) -- an owner may change a text at any time`,
+			in.OwnerID, in.Key, p.id, in.Body, in.Media, in.Kind).Scan(&recorded.MessageID, &recorded.ReplyState, &recorded.Finished)
 		return conflictIfMissing(err, "the key was used for another message")
 	})
 	return recorded, err

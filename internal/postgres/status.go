@@ -42,6 +42,9 @@ func (m *Messages) applyBound(ctx context.Context, event domain.StatusEvent) (ch
 		return err
 	})
 	batch.Queue(showBestOf+` AND account_sid = $3`, event.MessageID, event.Part, event.AccountSid)
+	if domain.OptedOut(event.ErrorCode) {
+		batch.Queue(withdrawByError, event.MessageID, event.Part, event.Attempt, event.ErrorCode, event.AccountSid, event.Sid)
+	}
 	err = m.pool.SendBatch(ctx, batch).Close()
 	return change, bound, err
 }
@@ -77,6 +80,11 @@ func apply(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, event domain.S
 		return change, err
 	}
 	change.Found = found
+	if domain.OptedOut(event.ErrorCode) {
+		if err := withdraw(ctx, tx, key, event.ErrorCode); err != nil {
+			return change, err
+		}
+	}
 	return change, showBest(ctx, tx, key)
 }
 

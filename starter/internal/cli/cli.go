@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,12 @@ type Directory interface {
 	Senders(ctx context.Context, ownerID string) ([]domain.Sender, error)
 	SendersOf(ctx context.Context, address domain.Address) ([]domain.Sender, error)
 	RemoveSender(ctx context.Context, accountSid string, address domain.Address) error
+	SavePlan(ctx context.Context, plan domain.Plan) error
+	Plans(ctx context.Context) ([]domain.Plan, error)
+	Subscribe(ctx context.Context, subscription domain.Subscription) error
+	Subscription(ctx context.Context, ownerID string) (domain.Subscription, error)
+	Usage(ctx context.Context, ownerID string, month time.Time) ([]domain.Usage, error)
+	Ledger(ctx context.Context, ownerID string, month time.Time, workflowID string) ([]domain.LedgerEntry, error)
 }
 
 // Messages is what is stored about messages.
@@ -42,6 +49,8 @@ type Messages interface {
 	Trace(ctx context.Context, id string) (domain.Trace, error)
 	// ApplyStatus keeps what Twilio said, and moves the attempt's row forward where that is further.
 	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
+	SetConsent(ctx context.Context, ownerID string, consent domain.Consent) error
+	Consents(ctx context.Context, ownerID string, address domain.Address) (domain.ConsentHistory, error)
 }
 
 // Twilio reads messages at Twilio.
@@ -90,7 +99,7 @@ func Execute(ctx context.Context, parts Parts, streams Streams, args []string) e
 func New(parts Parts, streams Streams) *cobra.Command {
 	c := &commands{parts: parts, streams: streams}
 	root := group("starter", "Set up, send, follow and operate Parley",
-		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(),
+		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.consent(),
 		c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +

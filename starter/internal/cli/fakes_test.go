@@ -26,6 +26,7 @@ var created = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 
 // directory is a cli.Directory in memory.
 type directory struct {
+	books
 	owners   map[string]domain.Owner
 	settings map[string]map[string]string
 	accounts map[string]domain.Account
@@ -37,6 +38,7 @@ var _ cli.Directory = (*directory)(nil)
 
 func newDirectory() *directory {
 	return &directory{
+		books:    newBooks(),
 		owners:   map[string]domain.Owner{"acme": {OwnerID: "acme", Name: "Acme Ltd", CreatedAt: created}},
 		settings: map[string]map[string]string{},
 		accounts: map[string]domain.Account{accountA: {AccountSid: accountA, Name: "main", CreatedAt: created}},

@@ -13,7 +13,7 @@ func (c *commands) sender() *cobra.Command {
 }
 
 func (c *commands) senderAdd() *cobra.Command {
-	var owner string
+	var owner, replies string
 	command := &cobra.Command{
 		Use:     "add ACCOUNT_SID ADDRESS --owner OWNER_ID",
 		Short:   "Say whose messages arrive at an address of an account",
@@ -23,6 +23,11 @@ func (c *commands) senderAdd() *cobra.Command {
 			sender, err := parseSender(args)
 			if err != nil {
 				return nil, err
+			}
+			if replies != "" {
+				if sender.OptOutReplies, err = domain.ParseOptOutReplies(replies, domain.Address{Channel: sender.Channel, Value: sender.Address}); err != nil {
+					return nil, err
+				}
 			}
 			directory, err := c.parts.Directory(ctx)
 			if err != nil {
@@ -35,8 +40,9 @@ func (c *commands) senderAdd() *cobra.Command {
 			return senderAdded{senderRowOf(sender)}, nil
 		}),
 	}
-	command.Flags().StringVar(&owner, "owner", "", "the owner's id")
-	_ = command.MarkFlagRequired("owner")
+	requireOwner(command, &owner)
+	command.Flags().StringVar(&replies, "opt-out-replies", "", "who answers STOP, START and HELP: twilio (as it does for long codes, toll-free\n"+
+		"numbers and Advanced Opt-Out), or ours (as is needed for WhatsApp, RCS and short codes)")
 	return command
 }
 
@@ -114,13 +120,19 @@ func ownerExists(ctx context.Context, directory Directory, owner string) error {
 
 // senderRow is a sender with its address as Twilio writes it, which is how it is typed.
 type senderRow struct {
-	AccountSid string `json:"account_sid"`
-	Address    string `json:"address"`
-	OwnerID    string `json:"owner_id,omitempty"`
+	AccountSid string               `json:"account_sid"`
+	Address    string               `json:"address"`
+	OwnerID    string               `json:"owner_id,omitempty"`
+	Replies    domain.OptOutReplies `json:"opt_out_replies"` // who answers STOP, START and HELP
 }
 
 func senderRowOf(s domain.Sender) senderRow {
-	return senderRow{s.AccountSid, domain.Address{Channel: s.Channel, Value: s.Address}.String(), s.OwnerID}
+	address := domain.Address{Channel: s.Channel, Value: s.Address}
+	replies, err := domain.ParseOptOutReplies(string(s.OptOutReplies), address)
+	if err != nil {
+		replies = s.OptOutReplies // a newer version's
+	}
+	return senderRow{s.AccountSid, address.String(), s.OwnerID, replies}
 }
 
 type senderAdded struct {
@@ -142,9 +154,9 @@ type sendersResult struct {
 }
 
 func (r sendersResult) print(p *page) {
-	rows := [][]string{{"OWNER", "ACCOUNT", "ADDRESS"}}
+	rows := [][]string{{"OWNER", "ACCOUNT", "ADDRESS", "OPT-OUT REPLIES"}}
 	for _, sender := range r.Senders {
-		rows = append(rows, []string{sender.OwnerID, sender.AccountSid, sender.Address})
+		rows = append(rows, []string{sender.OwnerID, sender.AccountSid, sender.Address, string(sender.Replies)})
 	}
 	p.table(rows...)
 }

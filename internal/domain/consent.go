@@ -1,0 +1,119 @@
+package domain
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// ConsentWord is what a consent word asks for.
+type ConsentWord string
+
+// The consent words' meanings.
+const (
+	WordStop  ConsentWord = "stop"  // write no more
+	WordStart ConsentWord = "start" // write again
+	WordHelp  ConsentWord = "help"
+)
+
+// ConsentWords are the words that an owner adds to Twilio's own: in upper case, with commas between them.
+type ConsentWords struct {
+	Stop, Start, Help string
+}
+
+// The words that Twilio knows, and those that Brazilian carriers do. YES gives consent back only to who withdrew it.
+// https://help.twilio.com/articles/223134027
+var (
+	stopWords  = []string{"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "SAIR", "PARAR", "PARE", "CANCELAR"}
+	startWords = []string{"START", "UNSTOP", "VOLTAR"}
+	helpWords  = []string{"HELP", "INFO", "AJUDA"}
+)
+
+const yes = "YES"
+
+// MaxConsentWord is the longest consent word, in bytes: a longer message is an ordinary text.
+const MaxConsentWord = 24
+
+// Meaning returns what a message asks for, empty where it is an ordinary text: a consent word stands alone, in any case. optOutType is
+// Twilio's own reading (STOP, START, HELP), which wins; withdrawn says that the person does not want to be written to at the moment.
+func (w ConsentWords) Meaning(body, optOutType string, withdrawn bool) ConsentWord {
+	switch word := ConsentWord(strings.ToLower(optOutType)); word {
+	case WordStop, WordStart, WordHelp:
+		return word
+	}
+	word := strings.ToUpper(strings.TrimSpace(body))
+	switch {
+	case word == "" || len(word) > MaxConsentWord:
+		return ""
+	case slices.Contains(stopWords, word) || among(word, w.Stop):
+		return WordStop
+	case slices.Contains(startWords, word) || among(word, w.Start) || (word == yes && withdrawn):
+		return WordStart
+	case slices.Contains(helpWords, word) || among(word, w.Help):
+		return WordHelp
+	default:
+		return ""
+	}
+}
+
+func among(word, list string) bool { return slices.Contains(strings.Split(list, ","), word) }
+
+// ConsentState is whether a person may be written to. Nobody has said anything where there is none.
+type ConsentState string
+
+// The states of a consent.
+const (
+	ConsentGiven     ConsentState = "given"
+	ConsentWithdrawn ConsentState = "withdrawn"
+)
+
+// ConsentSource says how a consent came to change.
+type ConsentSource string
+
+// The sources of a consent.
+const (
+	ConsentByPerson   ConsentSource = "message"  // they sent a consent word
+	ConsentByTwilio   ConsentSource = "twilio"   // a message to them was refused, or failed, since they opted out
+	ConsentByOperator ConsentSource = "operator" // by the command line
+)
+
+// OptOutReplies says who answers consent words.
+type OptOutReplies string
+
+// Who answers consent words.
+const (
+	RepliesByTwilio OptOutReplies = "twilio" // long codes, toll-free numbers, services with Advanced Opt-Out
+	RepliesByUs     OptOutReplies = "ours"   // WhatsApp, RCS, short codes: nobody else does
+)
+
+// ParseOptOutReplies reads who answers consent words; nothing means the channel's usual.
+func ParseOptOutReplies(s string, sender Address) (OptOutReplies, error) {
+	switch r := OptOutReplies(s); r {
+	case RepliesByTwilio, RepliesByUs:
+		return r, nil
+	case "":
+		if sender.Channel == ChannelSMS && strings.HasPrefix(sender.Value, "+") {
+			return RepliesByTwilio, nil
+		}
+		return RepliesByUs, nil
+	default:
+		return "", Errorf(KindInvalid, "who answers consent words: want twilio or ours, got %q", s)
+	}
+}
+
+// Consent is whether a person may be written to by a sender of ours, or by a messaging service.
+type Consent struct {
+	Channel Channel       `json:"channel"`
+	Sender  string        `json:"sender"`
+	Address string        `json:"address"`
+	State   ConsentState  `json:"state"`
+	Source  ConsentSource `json:"source"`
+	Reason  string        `json:"reason,omitempty"`
+	At      time.Time     `json:"at"`
+}
+
+// ConsentHistory is what is known of a person's consent, and every change of it, oldest first.
+type ConsentHistory struct {
+	Consents []Consent `json:"consents"`
+	Events   []Consent `json:"events"`
+}

@@ -1,0 +1,75 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"parley/internal/domain"
+)
+
+// SavePlan adds a plan, or gives the one with this id another name and other quotas: they hold from now on.
+func (d *Directory) SavePlan(ctx context.Context, plan domain.Plan) error {
+	return inTx(ctx, d.pool, "plan", func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `
+			INSERT INTO plans (plan_id, name) VALUES ($1, $2) ON CONFLICT (plan_id) DO UPDATE SET name = excluded.name`, plan.PlanID, text(plan.Name)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM plan_quotas WHERE plan_id = $1`, plan.PlanID); err != nil {
+			return err
+		}
+		for meter, quota := range plan.Quotas {
+			if _, err := tx.Exec(ctx, `INSERT INTO plan_quotas (plan_id, meter, quota) VALUES ($1, $2, $3)`, plan.PlanID, meter, quota); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Plans returns every plan, by id.
+func (d *Directory) Plans(ctx context.Context) ([]domain.Plan, error) {
+	return list[domain.Plan](ctx, d.pool, "plans", `
+		SELECT plan_id, name, coalesce((SELECT jsonb_object_agg(meter, quota) FROM plan_quotas q WHERE q.plan_id = p.plan_id), '{}')
+		FROM plans p ORDER BY plan_id`)
+}
+
+// Subscribe gives an owner a plan, in a state. It returns KindNotFound without such an owner or plan.
+func (d *Directory) Subscribe(ctx context.Context, s domain.Subscription) error {
+	return inTx(ctx, d.pool, "subscription", func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO subscriptions (owner_id, plan_id, state) VALUES ($1, $2, $3)
+			ON CONFLICT (owner_id) DO UPDATE SET plan_id = excluded.plan_id, state = excluded.state, updated_at = now()`, s.OwnerID, s.PlanID, s.State)
+		return err
+	})
+}
+
+// Subscription returns an owner's plan, or KindNotFound without such an owner.
+func (d *Directory) Subscription(ctx context.Context, ownerID string) (domain.Subscription, error) {
+	return one[domain.Subscription](ctx, d.pool, "subscription", `
+		SELECT owner_id, coalesce(plan_id, $2), coalesce(state, 'active') FROM owners LEFT JOIN subscriptions USING (owner_id)
+		WHERE owner_id = $1`, ownerID, domain.Unlimited)
+}
+
+// Usage returns what an owner has used in the month of a time, by meter.
+func (d *Directory) Usage(ctx context.Context, ownerID string, month time.Time) ([]domain.Usage, error) {
+	return list[domain.Usage](ctx, d.pool, "usage", `
+		SELECT meter, period, coalesce(used, 0), coalesce(reserved, 0), quota
+		FROM unnest($2::text[]) WITH ORDINALITY AS m (meter, place)
+			CROSS JOIN (SELECT date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date AS period) p
+			LEFT JOIN usage u USING (meter, period)
+			LEFT JOIN subscriptions s ON s.owner_id = $1 LEFT JOIN plan_quotas q ON q.plan_id = s.plan_id AND q.meter = m.meter
+		WHERE coalesce(u.owner_id, $1) = $1 ORDER BY place`, ownerID, domain.Meters(), month)
+}
+
+// Ledger returns the changes of an owner's usage in the month of a time, oldest first: those of one workflow, or the latest
+// domain.MaxLedger of all.
+func (d *Directory) Ledger(ctx context.Context, ownerID string, month time.Time, workflowID string) ([]domain.LedgerEntry, error) {
+	return list[domain.LedgerEntry](ctx, d.pool, "ledger", `
+		SELECT created_at, kind, meter, quantity, workflow_id, message_id FROM (
+			SELECT * FROM ledger WHERE owner_id = $1 AND period = date_trunc('month', $2::timestamptz AT TIME ZONE 'UTC')::date
+				AND ($3 = '' OR workflow_id = $3)
+			ORDER BY entry_id DESC LIMIT $4
+		) latest ORDER BY entry_id`, ownerID, month, workflowID, domain.MaxLedger)
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"parley/internal/domain"
+)
+
+func (c *commands) consent() *cobra.Command {
+	return group("consent", "See and change whether a person may be written to", c.consentShow(), c.consentSet())
+}
+
+func (c *commands) consentShow() *cobra.Command {
+	var owner string
+	command := &cobra.Command{
+		Use:   "show ADDRESS --owner OWNER_ID",
+		Short: "Show whether a person may be written to, and how that came about",
+		Args:  cobra.ExactArgs(1),
+		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
+			address, err := domain.ParseAddress(args[0])
+			if err != nil {
+				return nil, err
+			}
+			if err := c.checkOwner(ctx, owner); err != nil {
+				return nil, err
+			}
+			messages, err := c.parts.Messages(ctx)
+			if err != nil {
+				return nil, err
+			}
+			history, err := messages.Consents(ctx, owner, address)
+			return consentResult{args[0], history}, err
+		}),
+	}
+	requireOwner(command, &owner)
+	return command
+}
+
+func (c *commands) consentSet() *cobra.Command {
+	var owner, from, reason string
+	command := &cobra.Command{
+		Use:     "set ADDRESS given|withdrawn --owner OWNER_ID --from SENDER --reason TEXT",
+		Short:   "Note what you know of a person's consent with a sender",
+		Example: "  starter consent set +15551234567 withdrawn --owner acme --from +15557654321 --reason \"asked on the phone\"",
+		Args:    cobra.ExactArgs(2),
+		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
+			ours, theirs, err := domain.Route(from, args[0])
+			if err != nil {
+				return nil, err
+			}
+			state := domain.ConsentState(args[1])
+			if state != domain.ConsentGiven && state != domain.ConsentWithdrawn {
+				return nil, domain.Errorf(domain.KindInvalid, "want given or withdrawn, got %q", args[1])
+			}
+			if err := c.checkOwner(ctx, owner); err != nil {
+				return nil, err
+			}
+			messages, err := c.parts.Messages(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if err := messages.SetConsent(ctx, owner, domain.Consent{
+				Channel: ours.Channel, Sender: ours.Value, Address: theirs.Value, State: state, Source: domain.ConsentByOperator, Reason: reason,
+			}); err != nil {
+				return nil, err
+			}
+			history, err := messages.Consents(ctx, owner, theirs)
+			return consentResult{args[0], history}, err
+		}),
+	}
+	requireOwner(command, &owner)
+	command.Flags().StringVar(&from, "from", "", "the sender of ours that it is about")
+	command.Flags().StringVar(&reason, "reason", "", "how you know")
+	_ = command.MarkFlagRequired("from")
+	_ = command.MarkFlagRequired("reason")
+	return command
+}
+
+func requireOwner(command *cobra.Command, owner *string) {
+	command.Flags().StringVar(owner, "owner", "", "the owner's id")
+	_ = command.MarkFlagRequired("owner")
+}
+
+func (c *commands) checkOwner(ctx context.Context, owner string) error {
+	directory, err := c.parts.Directory(ctx)
+	if err != nil {
+		return err
+	}
+	return ownerExists(ctx, directory, owner)
+}
+
+type consentResult struct {
+	Address string `json:"address"`
+	domain.ConsentHistory
+}
+
+func (r consentResult) print(p *page) {
+	if len(r.Consents) == 0 {
+		p.line("%s has said nothing: they may be written to", r.Address)
+	}
+	for _, consent := range r.Consents {
+		p.line("%s %s %s since %s", r.Address, whether(consent.State), consent.Sender, at(consent.At))
+	}
+	if len(r.Events) > 0 {
+		p.section("How it came about")
+	}
+	for _, event := range r.Events {
+		p.line("  %s  %s, sender %s, by %s", at(event.At), event.State, event.Sender, event.Source)
+		if event.Reason != "" {
+			p.paragraph("    ", event.Reason)
+		}
+	}
+}
+
+func whether(state domain.ConsentState) string {
+	if state == domain.ConsentWithdrawn {
+		return "takes no messages from"
+	}
+	return "takes messages from"
+}

@@ -1,0 +1,132 @@
+package cli_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"parley/internal/domain"
+)
+
+// books are what the fake directory knows of plans.
+type books struct {
+	plans         map[string]domain.Plan
+	subscriptions map[string]domain.Subscription
+	months        []time.Time // asked for
+}
+
+func newBooks() books {
+	return books{
+		plans:         map[string]domain.Plan{"unlimited": {PlanID: "unlimited", Name: "Unlimited"}},
+		subscriptions: map[string]domain.Subscription{},
+	}
+}
+
+func (d *directory) SavePlan(_ context.Context, plan domain.Plan) error {
+	for meter := range plan.Quotas {
+		if !slices.Contains(domain.Meters(), meter) {
+			return domain.Errorf(domain.KindInvalid, "plan: no such meter")
+		}
+	}
+	d.plans[plan.PlanID] = plan
+	return nil
+}
+
+func (d *directory) Plans(context.Context) (list []domain.Plan, err error) {
+	for _, plan := range d.plans {
+		list = append(list, plan)
+	}
+	slices.SortFunc(list, func(a, b domain.Plan) int { return len(a.PlanID) - len(b.PlanID) })
+	return list, nil
+}
+
+func (d *directory) Subscribe(_ context.Context, s domain.Subscription) error {
+	if _, ok := d.plans[s.PlanID]; !ok {
+		return domain.Errorf(domain.KindNotFound, "subscription: not found")
+	}
+	d.subscriptions[s.OwnerID] = s
+	return nil
+}
+
+func (d *directory) Subscription(ctx context.Context, ownerID string) (domain.Subscription, error) {
+	if _, err := d.Owner(ctx, ownerID); err != nil {
+		return domain.Subscription{}, err
+	}
+	if s, ok := d.subscriptions[ownerID]; ok {
+		return s, nil
+	}
+	return domain.Subscription{OwnerID: ownerID, PlanID: "unlimited", State: domain.SubscriptionActive}, nil
+}
+
+func (d *directory) Usage(_ context.Context, _ string, month time.Time) ([]domain.Usage, error) {
+	d.months = append(d.months, month)
+	quota := int64(500)
+	period := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	return []domain.Usage{
+		{Meter: domain.MeterReplies, Period: period, Used: 120, Reserved: 2, Quota: &quota},
+		{Meter: domain.MeterSegments, Period: period, Used: 260, Reserved: 3},
+	}, nil
+}
+
+func (d *directory) Ledger(_ context.Context, _ string, month time.Time, workflowID string) ([]domain.LedgerEntry, error) {
+	d.months = append(d.months, month)
+	if workflowID == "" {
+		workflowID = "inbound:sent"
+	}
+	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	return []domain.LedgerEntry{
+		{CreatedAt: at, Kind: "reserve", Meter: domain.MeterReplies, Quantity: 1, WorkflowID: workflowID, MessageID: "m-sent"},
+		{CreatedAt: at.Add(time.Second), Kind: "settle", Meter: domain.MeterReplies, Quantity: 1, WorkflowID: workflowID, MessageID: "m-sent"},
+	}, nil
+}
+
+func (m messages) SetConsent(context.Context, string, domain.Consent) error { return nil }
+
+func (m messages) Consents(_ context.Context, _ string, address domain.Address) (domain.ConsentHistory, error) {
+	if address.Value == "+15557650000" {
+		return domain.ConsentHistory{Consents: []domain.Consent{}, Events: []domain.Consent{}}, nil
+	}
+	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	withdrawn := domain.Consent{
+		Channel: address.Channel, Sender: "+15551230000", Address: address.Value, State: domain.ConsentWithdrawn, Source: domain.ConsentByPerson, At: at,
+	}
+	told := withdrawn
+	told.Source, told.Reason, told.At = domain.ConsentByOperator, "asked on the phone", at.Add(-time.Hour)
+	return domain.ConsentHistory{Consents: []domain.Consent{withdrawn}, Events: []domain.Consent{told, withdrawn}}, nil
+}
+
+func TestPlansAndSubscriptions(t *testing.T) {
+	t.Parallel()
+	s := newStarter()
+	s.must(t, 0, "plan", "add", "small", "--name", "Small", "--quota", "ai_replies=500,message_segments=2000")
+	if got := s.directory.plans["small"]; got.Name != "Small" || got.Quotas[domain.MeterReplies] != 500 || got.Quotas[domain.MeterSegments] != 2000 {
+		t.Errorf("saved %+v", got)
+	}
+	s.must(t, 0, "subscription", "set", "acme", "--plan", "small")
+	s.must(t, 0, "subscription", "set", "acme", "--state", "past_due")
+	if got, want := s.directory.subscriptions["acme"], (domain.Subscription{OwnerID: "acme", PlanID: "small", State: domain.SubscriptionPastDue}); got != want {
+		t.Errorf("subscribed %+v, want %+v", got, want)
+	}
+	s.must(t, 0, "usage", "acme", "--month", "2026-05")
+	if got := s.directory.months; len(got) != 1 || got[0] != time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC) {
+		t.Errorf("asked for %v", got)
+	}
+	for _, wrong := range [][]string{
+		{"plan", "add", "small", "--name", "Small", "--quota", "wishes=3"},
+		{"subscription", "set", "acme", "--state", "late"},
+		{"subscription", "set", "acme"},
+		{"subscription", "set", "acme", "--plan", "none"},
+		{"subscription", "show", "nobody"},
+		{"usage", "nobody"},
+		{"ledger", "acme", "--month", "May"},
+		{"consent", "set", "+15557654321", "perhaps", "--owner", "acme", "--from", "+15551230000", "--reason", "x"},
+		{"consent", "set", "whatsapp:+15557654321", "given", "--owner", "acme", "--from", "+15551230000", "--reason", "x"},
+		{"consent", "set", "+15557654321", "given", "--owner", "acme", "--from", "+15551230000"},
+		{"consent", "show", "+15557654321", "--owner", "nobody"},
+	} {
+		if _, err := s.runWith(t.Context(), wrong...); err == nil {
+			t.Errorf("accepted %v", wrong)
+		}
+	}
+}

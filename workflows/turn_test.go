@@ -1,0 +1,160 @@
+package workflows_test
+
+import (
+	"testing"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
+
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// stale has the first claims answer that the draft does not answer what is to be answered by now.
+func (r *rig) stale(times int) {
+	r.send.answers = func(call int, in contract.SendInput) (contract.SendResult, error) {
+		if call <= times {
+			return contract.SendResult{State: contract.SendStale}, nil
+		}
+		return contract.SendResult{State: contract.SendAccepted, Attempt: in.Attempt, Status: domain.StatusDelivered}, nil
+	}
+}
+
+func TestAStaleDraftIsWrittenAnew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	drafts := 0
+	r.generate.answers = func(int, contract.GenerateInput) (contract.Draft, error) {
+		drafts++
+		return contract.Draft{DraftID: string(rune('a' + drafts - 1)), Parts: 1}, nil
+	}
+	r.stale(2)
+	if result := r.inbound(); result.Outcome != domain.OutcomeReplied {
+		t.Errorf("ended %+v", result)
+	}
+	if len(r.reserve.inputs) != 1 || len(r.generate.inputs) != 3 {
+		t.Errorf("reserved %d times, written %d times, want once and thrice", len(r.reserve.inputs), len(r.generate.inputs))
+	}
+	for i, want := range []string{"a", "b", "c"} {
+		if in := r.send.inputs[i]; in.DraftID != want || in.Attempt != 1 {
+			t.Errorf("send %d was of draft %s, attempt %d, want %s, 1", i, in.DraftID, in.Attempt, want)
+		}
+	}
+}
+
+// A picture's fixed answer that turns out not to be enough needs a unit, and a model.
+func TestAStaleFixedAnswerIsWrittenByAModel(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, DraftID: "fixed", Parts: 1})
+	r.stale(1)
+	r.inbound()
+	if len(r.reserve.inputs) != 1 || len(r.generate.inputs) != 1 || r.send.inputs[0].DraftID != "fixed" || r.send.inputs[1].DraftID != draftID {
+		t.Errorf("reserved %d times, written %d times, sent %+v", len(r.reserve.inputs), len(r.generate.inputs), r.send.inputs)
+	}
+}
+
+func TestWhatIsNotSentEndsTheFlow(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[contract.SendState]contract.Outcome{
+		contract.SendSuperseded: domain.OutcomeSuperseded,
+		contract.SendDenied:     domain.OutcomeDenied,
+		contract.SendBlocked:    domain.OutcomeBlocked,
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.send.returns(contract.SendResult{State: state})
+			if result := r.inbound(); result.Outcome != want {
+				t.Errorf("ended %s, want %s", result.Outcome, want)
+			}
+			if end := one(t, &r.finish); end.Ending != want || end.Reason == "" || len(r.settle.inputs) != 0 {
+				t.Errorf("finished as %+v, settled %d times", end, len(r.settle.inputs))
+			}
+		})
+	}
+}
+
+// children notes the flows of system texts that the flow starts.
+func (r *rig) children() *[]contract.OutboundMessageInput {
+	var started []contract.OutboundMessageInput
+	r.env.SetOnChildWorkflowStartedListener(func(_ *workflow.Info, _ workflow.Context, args converter.EncodedValues) {
+		var in contract.OutboundMessageInput
+		if err := args.Get(&in); err != nil {
+			r.t.Error(err)
+		}
+		started = append(started, in)
+	})
+	return &started
+}
+
+func TestAConsentWordIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	for name, confirm := range map[string]contract.MessageKind{"by Twilio": "", "by us": domain.KindStopConfirmation} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.recordInbound.returns(contract.Recorded{
+				MessageID: messageID, ReplyState: domain.ReplyNotNeeded, ConsentWord: domain.WordStop, Confirm: confirm,
+			})
+			started := r.children()
+			if result := r.inbound(); result.Outcome != domain.OutcomeConsent {
+				t.Errorf("ended %+v", result)
+			}
+			if len(r.reserve.inputs)+len(r.generate.inputs) != 0 {
+				t.Error("it was given to the model")
+			}
+			if confirm == "" {
+				if len(*started) != 0 {
+					t.Errorf("confirmed %+v", *started)
+				}
+				return
+			}
+			want := contract.OutboundMessageInput{
+				OwnerID: ownerID, AccountSid: accountSid, From: company, To: customer, Kind: confirm, Key: "stop_confirmation:" + messageID,
+			}
+			if len(*started) != 1 {
+				t.Fatalf("confirmed %d times", len(*started))
+			}
+			got := (*started)[0]
+			want.StartedAt = got.StartedAt
+			if got.Kind != want.Kind || got.Key != want.Key || got.From != want.From || got.To != want.To || got.Body != "" {
+				t.Errorf("confirmed %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestOverQuota(t *testing.T) {
+	t.Parallel()
+	t.Run("the person is told", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		r.reserve.returns(contract.ReserveResult{State: domain.QuotaUsedUp})
+		started := r.children()
+		if result := r.inbound(); result.Outcome != domain.OutcomeOverQuota {
+			t.Errorf("ended %+v", result)
+		}
+		if len(*started) != 1 || (*started)[0].Kind != domain.KindOverQuotaNotice || (*started)[0].Key != "over_quota_notice:contact-1:2026-01-02" {
+			t.Errorf("told %+v", *started)
+		}
+		if len(r.generate.inputs) != 0 {
+			t.Error("a model was asked")
+		}
+	})
+	t.Run("a unit is there by the end", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		r.reserve.returns(contract.ReserveResult{State: domain.QuotaUsedUp})
+		r.finish.answers = func(call int, in contract.NewFinish) (contract.Finished, error) {
+			return contract.Finished{Outcome: in.Ending, Void: call == 1}, nil
+		}
+		r.deliver(0, 1, 1, domain.StatusDelivered)
+		if result := r.inbound(); result.Outcome != domain.OutcomeReplied {
+			t.Errorf("ended %+v", result)
+		}
+		if len(r.reserve.inputs) != 1 || len(r.generate.inputs) != 1 || len(r.send.inputs) != 1 {
+			t.Errorf("reserved %d times, written %d times, sent %d times", len(r.reserve.inputs), len(r.generate.inputs), len(r.send.inputs))
+		}
+	})
+}
