@@ -55,12 +55,13 @@ func (d *Directory) Subscription(ctx context.Context, ownerID string) (domain.Su
 // Usage returns what an owner has used in the month of a time, by meter.
 func (d *Directory) Usage(ctx context.Context, ownerID string, month time.Time) ([]domain.Usage, error) {
 	return list[domain.Usage](ctx, d.pool, "usage", `
-		SELECT meter, period, coalesce(used, 0), coalesce(reserved, 0), quota
+		SELECT m.meter, p.period, coalesce(u.used, 0), coalesce(u.reserved, 0), q.quota
 		FROM unnest($2::text[]) WITH ORDINALITY AS m (meter, place)
 			CROSS JOIN (SELECT date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date AS period) p
-			LEFT JOIN usage u USING (meter, period)
-			LEFT JOIN subscriptions s ON s.owner_id = $1 LEFT JOIN plan_quotas q ON q.plan_id = s.plan_id AND q.meter = m.meter
-		WHERE coalesce(u.owner_id, $1) = $1 ORDER BY place`, ownerID, domain.Meters(), month)
+			LEFT JOIN usage u ON u.owner_id = $1 AND u.meter = m.meter AND u.period = p.period
+			LEFT JOIN subscriptions s ON s.owner_id = $1
+			LEFT JOIN plan_quotas q ON q.plan_id = s.plan_id AND q.meter = m.meter
+		ORDER BY place`, ownerID, domain.Meters(), month)
 }
 
 // Ledger returns the changes of an owner's usage in the month of a time, oldest first: those of one workflow, or the latest

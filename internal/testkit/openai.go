@@ -18,6 +18,7 @@ type ModelAnswer struct {
 	Status     int           // an HTTP error instead, such as 401 or 429
 	RetryAfter time.Duration // of an error; 0: no such header
 	Hang       bool          // no answer until the caller gives up
+	Delay      time.Duration // before a completion
 }
 
 // ModelCall is one call that an OpenAI server received.
@@ -101,6 +102,7 @@ func (s *OpenAIServer) handle(w http.ResponseWriter, r *http.Request) {
 		}
 		writeError(w, answer.Status, "as scripted")
 	default:
+		time.Sleep(answer.Delay)
 		writeJSON(w, http.StatusOK, map[string]any{
 			"id": "chatcmpl-test", "object": "chat.completion", "created": time.Now().Unix(), "model": call.Model,
 			"choices": []any{map[string]any{

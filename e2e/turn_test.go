@@ -1,0 +1,183 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/contract"
+	"parley/internal/testkit"
+)
+
+// A burst of messages has one answer after the last, for all of them: nobody is answered twice, and nothing is charged twice.
+func TestABurstHasOneAnswerAfterTheLast(t *testing.T) {
+	t.Parallel()
+	model := testkit.OpenAI(t, testkit.ModelAnswer{Text: "For all of it."})
+	s := testkit.NewStack(t, testkit.Options{Env: model.Env(), Settings: []string{"turn_wait=1h", "turn_messages=100"}})
+	person := s.Customer()
+	const burst = 8
+	var flows []string
+	for i := range burst {
+		flows = append(flows, s.WorkflowID(s.Say(person, fmt.Sprintf("Line %d", i))))
+	}
+	s.AwaitAnswers(person, 1, soon)
+	last := flows[burst-1]
+	awaitOutcome(t, s, last, "replied")
+	for _, flow := range flows[:burst-1] {
+		outcome := awaitOver(t, s, flow)
+		if outcome != "superseded" && outcome != "replied" {
+			t.Errorf("%s ended %s", flow, outcome)
+		}
+	}
+	if open := count(t, s, `SELECT count(*) FROM messages WHERE direction = 'inbound' AND answered_by IS NULL`); open != 0 {
+		t.Errorf("%d messages are answered by nothing", open)
+	}
+	sent, replied := len(s.SentTo(person)), count(t, s, `SELECT count(*) FROM messages WHERE outcome = 'replied'`)
+	if charged := count(t, s, `SELECT sum(used)::int FROM usage WHERE meter = 'ai_replies'`); sent != replied || charged != replied {
+		t.Errorf("%d messages sent, %d messages replied to, %d replies charged", sent, replied, charged)
+	}
+	balanced(t, s)
+}
+
+// Somebody who keeps writing is answered all the same, at the bounds that the owner sets; without bounds, only at the end.
+func TestSomebodyWhoKeepsWritingIsAnswered(t *testing.T) {
+	t.Parallel()
+	const lines, every, thinks = 12, 400 * time.Millisecond, 900 * time.Millisecond
+	for name, c := range map[string]struct {
+		settings []string
+		early    bool // answered before the end
+	}{
+		"bounded":   {[]string{"turn_wait=2s", "turn_messages=1000"}, true},
+		"unbounded": {[]string{"turn_wait=1h", "turn_messages=1000"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			model := testkit.OpenAI(t, testkit.ModelAnswer{Text: "An answer.", Delay: thinks})
+			s := testkit.NewStack(t, testkit.Options{Env: model.Env(), Settings: c.settings})
+			person := s.Customer()
+			for i := range lines {
+				s.Say(person, fmt.Sprintf("Line %d", i))
+				time.Sleep(every) // the person's own pace
+			}
+			early := len(s.SentTo(person))
+			if (early > 0) != c.early {
+				t.Errorf("%d answers before the end", early)
+			}
+			s.AwaitAnswers(person, 1, soon)
+			testkit.EventuallyTrue(t, soon, "all is answered", func() bool {
+				return count(t, s, `SELECT count(*) FROM messages WHERE direction = 'inbound' AND (answered_by IS NULL OR finished_at IS NULL)`) == 0
+			})
+			if sent := len(s.SentTo(person)); sent >= lines {
+				t.Errorf("%d answers to %d messages", sent, lines)
+			}
+			balanced(t, s)
+		})
+	}
+}
+
+func TestStopAndStart(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{})
+	whatsapp := "whatsapp:" + s.Company
+	s.Starter("sender", "add", s.AccountSid, whatsapp, "--owner", s.OwnerID)
+
+	t.Run("on a long code, where Twilio confirms", func(t *testing.T) {
+		t.Parallel()
+		person := s.Customer()
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, " stop ")), "consent")
+		exactly(t, s, person, 0)
+		refused := s.TryStarter("send", "--from", s.Company, "--to", person, "--body", "news", "--key", person, "--wait")
+		if refused.ExitCode == 0 || !strings.Contains(refused.Stdout+refused.Stderr, "denied") {
+			t.Errorf("a message of ours: exit code %d: %s%s", refused.ExitCode, refused.Stdout, refused.Stderr)
+		}
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello?")), "denied")
+		exactly(t, s, person, 0)
+		if shown := s.Starter("consent", "show", person, "--owner", s.OwnerID); !strings.Contains(shown, "takes no messages") {
+			t.Errorf("consent: %s", shown)
+		}
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "Start")), "consent")
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello?")), "replied")
+		exactly(t, s, person, 1)
+	})
+	t.Run("on WhatsApp, where we confirm", func(t *testing.T) {
+		t.Parallel()
+		person := "whatsapp:" + s.Customer()
+		answer := s.Deliver(testkit.Inbound{From: person, To: whatsapp, Body: "STOP"})
+		awaitOutcome(t, s, s.WorkflowID(answer.MessageSid), "consent")
+		if sent := s.AwaitAnswers(person, 1, soon); !strings.Contains(sent[0].Body, "START") {
+			t.Errorf("confirmed with %q", sent[0].Body)
+		}
+		again := s.Deliver(testkit.Inbound{From: person, To: whatsapp, Body: "STOP", MessageSid: answer.MessageSid}) // Twilio delivers it twice
+		awaitOutcome(t, s, s.WorkflowID(again.MessageSid), "consent")
+		exactly(t, s, person, 1)
+	})
+	t.Run("while a reply is written", func(t *testing.T) {
+		t.Parallel()
+		person := s.Customer()
+		s.Starter("consent", "set", person, "withdrawn", "--owner", s.OwnerID, "--from", s.Company, "--reason", "asked on the phone")
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello")), "denied")
+		s.Starter("consent", "set", person, "given", "--owner", s.OwnerID, "--from", s.Company, "--reason", "asked on the phone")
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello")), "replied")
+		exactly(t, s, person, 1)
+	})
+	t.Run("told by Twilio alone", func(t *testing.T) {
+		t.Parallel()
+		const person = "+15005550114" // whose phone opts out when the message comes
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello")), "replied")
+		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello again")), "denied")
+		exactly(t, s, person, 1)
+	})
+}
+
+func TestAPlanThatIsUsedUp(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{})
+	s.Starter("plan", "add", "tiny", "--name", "Tiny", "--quota", "ai_replies=1")
+	s.Starter("subscription", "set", s.OwnerID, "--plan", "tiny")
+	first, second := s.Customer(), s.Customer()
+	awaitOutcome(t, s, s.WorkflowID(s.Say(first, "hello")), "replied")
+	for range 2 {
+		awaitOutcome(t, s, s.WorkflowID(s.Say(second, "hello")), "over_quota")
+	}
+	if sent := s.AwaitAnswers(second, 1, soon); !strings.Contains(sent[0].Body, "cannot answer here at the moment") {
+		t.Errorf("told %q", sent[0].Body)
+	}
+	exactly(t, s, second, 1) // once a day
+	s.Starter("subscription", "set", s.OwnerID, "--plan", "unlimited", "--state", "past_due")
+	awaitOutcome(t, s, s.WorkflowID(s.Say(first, "hello?")), "blocked")
+	exactly(t, s, first, 1)
+	s.Starter("subscription", "set", s.OwnerID, "--state", "active")
+	awaitOutcome(t, s, s.WorkflowID(s.Say(first, "hello!")), "replied")
+	balanced(t, s)
+}
+
+// awaitOver waits until a message's flow is over and returns how it ended.
+func awaitOver(t *testing.T, s *testkit.Stack, id string) (outcome contract.Outcome) {
+	t.Helper()
+	testkit.EventuallyTrue(t, soon, id+" is over", func() bool {
+		shown := show(t, s, id)
+		if shown.Trace != nil {
+			outcome = shown.Trace.Message.Outcome
+		}
+		return outcome != ""
+	})
+	return outcome
+}
+
+// balanced fails the test unless the usage is the sum of the ledger, and nothing stays reserved once every flow is over.
+func balanced(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	testkit.EventuallyTrue(t, soon, "every flow is over", func() bool {
+		return count(t, s, `SELECT count(*) FROM messages WHERE reply_state IS NOT NULL AND finished_at IS NULL`) == 0
+	})
+	if wrong := count(t, s, `
+		SELECT count(*) FROM usage u WHERE reserved <> 0 OR used <> (
+			SELECT sum(CASE kind WHEN 'settle' THEN quantity WHEN 'credit' THEN -quantity ELSE 0 END) FROM ledger l
+			WHERE l.owner_id = u.owner_id AND l.meter = u.meter AND l.period = u.period)`); wrong != 0 {
+		t.Errorf("%d meters do not balance:\n%s", wrong, s.Starter("ledger", s.OwnerID))
+	}
+	if held := count(t, s, `SELECT count(*) FROM pairs WHERE unit OR locked_until > now()`); held != 0 {
+		t.Errorf("%d pairs still hold a unit or the lock", held)
+	}
+}
