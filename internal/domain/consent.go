@@ -23,13 +23,12 @@ type ConsentWords struct {
 
 // The words that Twilio knows, and those that Brazilian carriers do. YES gives consent back only to who withdrew it.
 // https://help.twilio.com/articles/223134027
-var (
-	stopWords  = []string{"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "SAIR", "PARAR", "PARE", "CANCELAR"}
-	startWords = []string{"START", "UNSTOP", "VOLTAR"}
-	helpWords  = []string{"HELP", "INFO", "AJUDA"}
+const (
+	stopWords  = "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT,REVOKE,OPTOUT,SAIR,PARAR,PARE,CANCELAR"
+	startWords = "START,UNSTOP,VOLTAR"
+	helpWords  = "HELP,INFO,AJUDA"
+	yes        = "YES"
 )
-
-const yes = "YES"
 
 // MaxConsentWord is the longest consent word, in bytes: a longer message is an ordinary text.
 const MaxConsentWord = 24
@@ -45,11 +44,11 @@ func (w ConsentWords) Meaning(body, optOutType string, withdrawn bool) ConsentWo
 	switch {
 	case word == "" || len(word) > MaxConsentWord:
 		return ""
-	case slices.Contains(stopWords, word) || among(word, w.Stop):
+	case among(word, stopWords) || among(word, w.Stop):
 		return WordStop
-	case slices.Contains(startWords, word) || among(word, w.Start) || (word == yes && withdrawn):
+	case among(word, startWords) || among(word, w.Start) || (word == yes && withdrawn):
 		return WordStart
-	case slices.Contains(helpWords, word) || among(word, w.Help):
+	case among(word, helpWords) || among(word, w.Help):
 		return WordHelp
 	default:
 		return ""

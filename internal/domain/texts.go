@@ -47,7 +47,7 @@ var (
 	}
 	TextOverQuota = Text{
 		"Thank you for your message. We cannot answer here at the moment. Please try again later, or by another way.",
-		"Obrigado pela sua mensagem. No momento não podemos responder por aqui. Tente mais tarde ou por outro canal.",
+		"Obrigado pela sua mensagem. Agora não podemos responder por aqui. Tente mais tarde ou por outro canal.",
 	}
 	TextRegister = Text{
 		"Thank you for your message. Please register with us first; then we can answer you here.",
