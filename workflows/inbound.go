@@ -90,6 +90,9 @@ func (f *inbound) decide(ctx workflow.Context) error {
 	if err := f.closedBefore(); err != nil {
 		return err
 	}
+	if f.stored.Denied { // the claim would say so too, after a model was paid for
+		return &ending{domain.OutcomeDenied, "the person does not want to be written to"}
+	}
 	return f.late(ctx)
 }
 

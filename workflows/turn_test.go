@@ -125,6 +125,16 @@ func TestAConsentWordIsNotAnswered(t *testing.T) {
 	}
 }
 
+func TestWhoDoesNotWantToBeWrittenToCostsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Denied: true})
+	if result := r.inbound(); result.Outcome != domain.OutcomeDenied {
+		t.Errorf("ended %+v", result)
+	}
+	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
+}
+
 func TestOverQuota(t *testing.T) {
 	t.Parallel()
 	t.Run("the person is told", func(t *testing.T) {

@@ -45,6 +45,7 @@ type Recorded struct {
 	Finished    bool        `json:"finished,omitempty"`     // a flow of it is over
 	ConsentWord ConsentWord `json:"consent_word,omitempty"` // what an inbound message asks for: it needs no answer
 	Confirm     MessageKind `json:"confirm,omitempty"`      // the system text that answers the consent word, where Twilio does not
+	Denied      bool        `json:"denied,omitempty"`       // the person does not want to be written to: a reply would not go out
 	DraftID     string      `json:"draft_id,omitempty"`     // the fixed answer to an inbound message without text
 	Parts       int         `json:"parts,omitempty"`        // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
 }
