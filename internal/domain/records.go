@@ -80,6 +80,14 @@ type NewClaim struct {
 	Turns      TurnBounds    // how long a message waits for the next of the person
 }
 
+// NewReservation asks for a share of the unit of a turn. Key: MessageID.
+type NewReservation struct {
+	OwnerID    string     `json:"owner_id"`
+	WorkflowID string     `json:"workflow_id"`
+	MessageID  string     `json:"message_id"`
+	Turns      TurnBounds `json:"turns"`
+}
+
 // TurnBounds bounds how long a person who keeps writing waits for an answer. Past either bound newer messages that are not answered themselves
 // do not supersede any more: they form the next turn.
 type TurnBounds struct {

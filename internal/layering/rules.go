@@ -31,11 +31,11 @@ func Rules() []Rule {
 			Never:    []string{"net/http/...", "os/...", "database/sql/..."},
 		},
 		{
+			// The enums, here and below, are the values of what SDK workflow and temporal take and return.
 			Packages: "./contract",
-			May:      []string{"./internal/domain", temporalWorkflow, temporalActivity, temporalWorker, temporalClient, temporalErrors},
+			May:      []string{"./internal/domain", temporalWorkflow, temporalActivity, temporalWorker, temporalClient, temporalErrors, temporalEnums},
 		},
 		{
-			// The enums are the values of what SDK workflow and temporal take and return.
 			Packages: "./workflows",
 			May:      []string{"./contract", "./internal/domain", temporalWorkflow, temporalErrors, temporalEnums},
 			Never:    []string{"net/...", "os/...", "database/sql/..."},
