@@ -11,7 +11,7 @@ var (
 	Finish          = Activity[NewFinish, Finished]{"persistence.Finish", RolePersistence}
 	ParkMessage     = Activity[NewPark, Nothing]{"persistence.Park", RolePersistence}
 	ResolveIdentity = Activity[ResolveIdentityInput, ResolveIdentityResult]{"identity.Resolve", RoleIdentity}
-	Reserve         = Activity[ReserveInput, ReserveResult]{"billing.Reserve", RoleBilling}
+	Reserve         = Activity[NewReservation, ReserveResult]{"billing.Reserve", RoleBilling}
 	Settle          = Activity[SettleInput, SettleResult]{"billing.Settle", RoleBilling}
 	Generate        = Activity[GenerateInput, Draft]{"reply.Generate", RoleReply}
 	Send            = Activity[SendInput, SendResult]{"messaging.Send", RoleMessaging}
@@ -46,14 +46,7 @@ type ResolveIdentityResult struct {
 	ContactID string `json:"contact_id"`
 }
 
-// ReserveInput asks for a share of the unit of the pair's turn. Key: MessageID.
-type ReserveInput struct {
-	OwnerID    string `json:"owner_id"`
-	WorkflowID string `json:"workflow_id"`
-	MessageID  string `json:"message_id"`
-}
-
-// ReserveResult says whether the owner's plan has room for a reply.
+// ReserveResult says whether a model is to write a reply.
 type ReserveResult struct {
 	State QuotaState `json:"state"`
 }

@@ -99,7 +99,7 @@ func TestWireHasTags(t *testing.T) {
 		contract.InboundMessageInput{}, contract.OutboundMessageInput{}, contract.MessageResult{}, contract.Delivery{}, contract.Command{},
 		contract.StatusResult{}, contract.ResolveAccountInput{}, contract.ResolveAccountResult{}, contract.NewInbound{}, contract.NewOutbound{},
 		contract.Recorded{}, contract.NewFinish{}, contract.Finished{}, contract.NewPark{}, contract.ResolveIdentityInput{},
-		contract.ResolveIdentityResult{}, contract.ReserveInput{}, contract.ReserveResult{}, contract.SettleInput{}, contract.SettleResult{}, contract.GenerateInput{},
+		contract.ResolveIdentityResult{}, contract.NewReservation{}, contract.ReserveResult{}, contract.SettleInput{}, contract.SettleResult{}, contract.GenerateInput{},
 		contract.Draft{}, contract.SendInput{}, contract.SendResult{}, contract.FetchStatusInput{}, contract.FetchStatusResult{},
 	} {
 		checkTags(t, reflect.TypeOf(value))

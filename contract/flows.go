@@ -13,23 +13,24 @@ import (
 
 // Domain types that travel.
 type (
-	Address     = domain.Address
-	Media       = domain.Media
-	Outcome     = domain.Outcome
-	MessageKind = domain.MessageKind
-	Received    = domain.Received
-	Status      = domain.Status
-	Timing      = domain.Timing
-	TurnBounds  = domain.TurnBounds
-	QuotaState  = domain.QuotaState
-	NewInbound  = domain.NewInbound
-	NewOutbound = domain.NewOutbound
-	NewPark     = domain.NewPark
-	NewFinish   = domain.NewFinish
-	Recorded    = domain.Recorded
-	Draft       = domain.Draft
-	Finished    = domain.Finished
-	AttemptKey  = domain.AttemptKey
+	Address        = domain.Address
+	Media          = domain.Media
+	Outcome        = domain.Outcome
+	MessageKind    = domain.MessageKind
+	Received       = domain.Received
+	Status         = domain.Status
+	Timing         = domain.Timing
+	TurnBounds     = domain.TurnBounds
+	QuotaState     = domain.QuotaState
+	NewInbound     = domain.NewInbound
+	NewOutbound    = domain.NewOutbound
+	NewPark        = domain.NewPark
+	NewReservation = domain.NewReservation
+	NewFinish      = domain.NewFinish
+	Recorded       = domain.Recorded
+	Draft          = domain.Draft
+	Finished       = domain.Finished
+	AttemptKey     = domain.AttemptKey
 )
 
 // The workflows.

@@ -53,6 +53,9 @@ func (f *inbound) run(ctx workflow.Context) error {
 	if err := f.decide(ctx); err != nil {
 		return err
 	}
+	if err := f.listen(ctx); err != nil {
+		return err
+	}
 	return f.answer(ctx)
 }
 
@@ -90,6 +93,9 @@ func (f *inbound) decide(ctx workflow.Context) error {
 	if err := f.closedBefore(); err != nil {
 		return err
 	}
+	if f.stored.Denied { // the claim would say so too, after a model was paid for
+		return &ending{domain.OutcomeDenied, "the person does not want to be written to"}
+	}
 	return f.late(ctx)
 }
 
@@ -114,6 +120,18 @@ func (f *inbound) tell(ctx workflow.Context, kind contract.MessageKind, key stri
 	}
 }
 
+// listen waits for more of what the person has to say, if the owner wants that: a newer message then answers for all.
+func (f *inbound) listen(ctx workflow.Context) error {
+	wait := f.received.ReceivedAt.Add(f.timing.QuietWindow).Sub(workflow.Now(ctx))
+	if f.timing.QuietWindow == 0 || wait <= 0 {
+		return nil
+	}
+	if err := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{Summary: "quiet window"}).Get(ctx, nil); err != nil {
+		return &ending{domain.OutcomeCancelled, "cancelled in the quiet window"}
+	}
+	return nil
+}
+
 // write has a reply reserved and written. A message without text has the owner's fixed one already: nobody has to write, so nothing is
 // reserved, unless older messages turn out to need an answer too.
 func (f *inbound) write(ctx workflow.Context) (contract.Draft, error) {
@@ -134,15 +152,17 @@ func (f *inbound) reserve(ctx workflow.Context) error {
 	if f.reserved {
 		return nil
 	}
-	quota, err := do(ctx, &f.flow, contract.Reserve, func() (workflow.ActivityOptions, contract.ReserveInput) {
-		return looking(f.rest(ctx)), contract.ReserveInput{
-			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID,
+	quota, err := do(ctx, &f.flow, contract.Reserve, func() (workflow.ActivityOptions, contract.NewReservation) {
+		return looking(f.rest(ctx)), contract.NewReservation{
+			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID, Turns: f.timing.Turns,
 		}
 	})
 	f.reserved = err == nil
 	switch {
 	case err != nil:
 		return err
+	case quota.State == domain.QuotaSuperseded:
+		return superseded()
 	case quota.State == domain.QuotaUsedUp:
 		return &ending{domain.OutcomeOverQuota, "the owner's plan has no reply left this month"}
 	case quota.State == domain.QuotaInactive:

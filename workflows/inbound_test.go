@@ -36,7 +36,7 @@ func TestInboundAnswered(t *testing.T) {
 	if got, want := one(t, &r.resolveIdentity), (contract.ResolveIdentityInput{OwnerID: ownerID, Address: customer, ProfileName: "Ada"}); got != want {
 		t.Errorf("identity.Resolve got %+v, want %+v", got, want)
 	}
-	if got, want := one(t, &r.reserve), (contract.ReserveInput{OwnerID: ownerID, WorkflowID: workflowID, MessageID: messageID}); got != want {
+	if got, want := one(t, &r.reserve), (contract.NewReservation{OwnerID: ownerID, WorkflowID: workflowID, MessageID: messageID, Turns: timing().Turns}); got != want {
 		t.Errorf("Reserve got %+v, want %+v", got, want)
 	}
 	if got, want := one(t, &r.generate), (contract.GenerateInput{OwnerID: ownerID, MessageID: messageID, Timeout: timing().ModelTimeout}); got != want {
@@ -209,6 +209,6 @@ func TestInboundNothingToSend(t *testing.T) {
 func sendInput(draft string, part, attempt int) contract.SendInput {
 	return contract.SendInput{
 		AttemptKey: contract.AttemptKey{MessageID: messageID, Part: part, Attempt: attempt}, OwnerID: ownerID, DraftID: draft,
-		PostWithin: timing().PostWithin, SendTimeout: timing().SendTimeout, ValidityPeriod: timing().ValidityPeriod,
+		PostWithin: timing().PostWithin, SendTimeout: timing().SendTimeout, ValidityPeriod: timing().ValidityPeriod, Turns: timing().Turns,
 	}
 }

@@ -53,6 +53,7 @@ func timing() contract.Timing {
 		ValidityPeriod:   2 * time.Hour,
 		DeliveryCheck:    2 * time.Minute,
 		DeliveryGrace:    15 * time.Minute,
+		Turns:            contract.TurnBounds{Wait: 25 * time.Second, Messages: 4},
 		LookUps:          domain.LookUps{3 * time.Second, 8 * time.Second, 20 * time.Second, 50 * time.Second, 150 * time.Second},
 	}
 }

@@ -130,7 +130,7 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 	case contract.SendExpired:
 		return nil, &ending{domain.OutcomeExpired, "the deadline passed before the message could be sent"}
 	case contract.SendSuperseded:
-		return nil, &ending{domain.OutcomeSuperseded, "a newer message of the person is answered instead, and this one with it"}
+		return nil, superseded()
 	case contract.SendDenied:
 		return nil, &ending{domain.OutcomeDenied, "the person does not want to be written to"}
 	case contract.SendOverQuota:
@@ -144,6 +144,10 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 	default:
 		return nil, fmt.Errorf("no such send state: %q", result.State)
 	}
+}
+
+func superseded() *ending {
+	return &ending{domain.OutcomeSuperseded, "a newer message of the person is answered instead, and this one with it"}
 }
 
 // awaitDelivery waits for the final status of every part: told by signal, or asked for at growing intervals. It gives up a while after

@@ -78,7 +78,7 @@ type steps struct {
 	recordInbound   step[contract.NewInbound, contract.Recorded]
 	recordOutbound  step[contract.NewOutbound, contract.Recorded]
 	resolveIdentity step[contract.ResolveIdentityInput, contract.ResolveIdentityResult]
-	reserve         step[contract.ReserveInput, contract.ReserveResult]
+	reserve         step[contract.NewReservation, contract.ReserveResult]
 	generate        step[contract.GenerateInput, contract.Draft]
 	send            step[contract.SendInput, contract.SendResult]
 	lookUp          step[contract.LookUpInput, contract.SendResult]

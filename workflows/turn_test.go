@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"testing"
+	"time"
 
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
@@ -123,6 +124,47 @@ func TestAConsentWordIsNotAnswered(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSupersededBeforeAModelIsAsked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.reserve.returns(contract.ReserveResult{State: domain.QuotaSuperseded})
+	if result := r.inbound(); result.Outcome != domain.OutcomeSuperseded {
+		t.Errorf("ended %+v", result)
+	}
+	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "billing.Reserve", "persistence.Finish")
+}
+
+func TestAQuietWindow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.settings(func(owners *contract.Timing) { owners.QuietWindow = 7 * time.Second })
+	reserved := times(r, &r.reserve)
+	r.deliver(time.Minute, 1, 1, domain.StatusDelivered)
+	if result := r.inbound(); result.Outcome != domain.OutcomeReplied {
+		t.Errorf("ended %+v", result)
+	}
+	if len(*reserved) != 1 || (*reserved)[0] != 7*time.Second {
+		t.Errorf("reserved after %v, want 7s", *reserved)
+	}
+
+	r = newRig(t)
+	r.settings(func(owners *contract.Timing) { owners.QuietWindow = time.Minute })
+	r.after(time.Second, r.env.CancelWorkflow)
+	if result := r.inbound(); result.Outcome != domain.OutcomeCancelled {
+		t.Errorf("ended %+v", result)
+	}
+}
+
+func TestWhoDoesNotWantToBeWrittenToCostsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Denied: true})
+	if result := r.inbound(); result.Outcome != domain.OutcomeDenied {
+		t.Errorf("ended %+v", result)
+	}
+	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
 }
 
 func TestOverQuota(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 // Ledger keeps what was reserved and charged. Key: the message.
 type Ledger interface {
-	Reserve(ctx context.Context, ownerID, workflowID, messageID string) (domain.QuotaState, error)
+	Reserve(ctx context.Context, in domain.NewReservation) (domain.QuotaState, error)
 	Settle(ctx context.Context, ownerID, workflowID, messageID string) (segments int, err error)
 }
 
@@ -22,9 +22,9 @@ type Activities struct{ ledger Ledger }
 func New(ledger Ledger) *Activities { return &Activities{ledger} }
 
 // Reserve has the message share the unit of its turn, which is taken where there is none. Key: the message. A plan without room is a
-// result; a failure says nothing about the plan, and is tried again.
-func (a *Activities) Reserve(ctx context.Context, in contract.ReserveInput) (contract.ReserveResult, error) {
-	state, err := a.ledger.Reserve(ctx, in.OwnerID, in.WorkflowID, in.MessageID)
+// result, as is a newer message that answers for both; a failure says nothing about the plan, and is tried again.
+func (a *Activities) Reserve(ctx context.Context, in contract.NewReservation) (contract.ReserveResult, error) {
+	state, err := a.ledger.Reserve(ctx, in)
 	return contract.ReserveResult{State: state}, err
 }
 

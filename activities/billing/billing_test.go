@@ -18,8 +18,8 @@ type fakeLedger struct {
 
 var _ billing.Ledger = (*fakeLedger)(nil)
 
-func (l *fakeLedger) Reserve(_ context.Context, ownerID, workflowID, messageID string) (domain.QuotaState, error) {
-	l.calls = append(l.calls, "reserve", ownerID, workflowID, messageID)
+func (l *fakeLedger) Reserve(_ context.Context, in domain.NewReservation) (domain.QuotaState, error) {
+	l.calls = append(l.calls, "reserve", in.OwnerID, in.WorkflowID, in.MessageID)
 	return domain.QuotaUsedUp, l.err
 }
 
@@ -33,7 +33,7 @@ func TestReserveAndSettle(t *testing.T) {
 	for _, failure := range []error{nil, domain.Errorf(domain.KindUnavailable, "down")} {
 		ledger := &fakeLedger{err: failure}
 		steps := billing.New(ledger)
-		quota, err := steps.Reserve(t.Context(), contract.ReserveInput{OwnerID: "o", WorkflowID: "w", MessageID: "m"})
+		quota, err := steps.Reserve(t.Context(), contract.NewReservation{OwnerID: "o", WorkflowID: "w", MessageID: "m"})
 		if !errors.Is(err, failure) || quota.State != domain.QuotaUsedUp {
 			t.Errorf("Reserve: %+v, %v, want %v", quota, err, failure)
 		}

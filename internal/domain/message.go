@@ -113,7 +113,8 @@ type QuotaState string
 
 // The answers of a plan.
 const (
-	QuotaGranted  QuotaState = "granted"
-	QuotaUsedUp   QuotaState = "used_up"
-	QuotaInactive QuotaState = "inactive" // the subscription is not active
+	QuotaGranted    QuotaState = "granted"
+	QuotaUsedUp     QuotaState = "used_up"
+	QuotaInactive   QuotaState = "inactive"   // the subscription is not active
+	QuotaSuperseded QuotaState = "superseded" // nothing is needed: a newer message answers for both
 )

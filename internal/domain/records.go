@@ -45,6 +45,7 @@ type Recorded struct {
 	Finished    bool        `json:"finished,omitempty"`     // a flow of it is over
 	ConsentWord ConsentWord `json:"consent_word,omitempty"` // what an inbound message asks for: it needs no answer
 	Confirm     MessageKind `json:"confirm,omitempty"`      // the system text that answers the consent word, where Twilio does not
+	Denied      bool        `json:"denied,omitempty"`       // the person does not want to be written to: a reply would not go out
 	DraftID     string      `json:"draft_id,omitempty"`     // the fixed answer to an inbound message without text
 	Parts       int         `json:"parts,omitempty"`        // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
 }
@@ -77,6 +78,14 @@ type NewClaim struct {
 	PostWithin time.Duration // how long after the claim the POST may still begin
 	Timeout    time.Duration // how long the POST may then take
 	Turns      TurnBounds    // how long a message waits for the next of the person
+}
+
+// NewReservation asks for a share of the unit of a turn. Key: MessageID.
+type NewReservation struct {
+	OwnerID    string     `json:"owner_id"`
+	WorkflowID string     `json:"workflow_id"`
+	MessageID  string     `json:"message_id"`
+	Turns      TurnBounds `json:"turns"`
 }
 
 // TurnBounds bounds how long a person who keeps writing waits for an answer. Past either bound newer messages that are not answered themselves

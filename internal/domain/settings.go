@@ -24,6 +24,7 @@ type Timing struct {
 	DeliveryGrace    time.Duration `json:"delivery_grace"`
 	LookUps          LookUps       `json:"look_ups"`
 	Turns            TurnBounds    `json:"turns"`
+	QuietWindow      time.Duration `json:"quiet_window,omitempty"`
 	GiveUpUnknown    bool          `json:"give_up_unknown,omitempty"` // an unknown send ends its flow instead of parking it
 }
 
@@ -91,6 +92,8 @@ func settings() []Setting {
 			100*time.Millisecond, 24*time.Hour, func(t *Timing) *time.Duration { return &t.DeliveryGrace }),
 		lookUps(),
 		unknownSend(),
+		duration("quiet_window", "how long a message waits for more of what the person has to say before a model is asked",
+			0, time.Minute, func(t *Timing) *time.Duration { return &t.QuietWindow }),
 		duration("turn_wait", "how long a person who keeps writing waits for an answer, since the first message of the turn",
 			time.Second, 24*time.Hour, func(t *Timing) *time.Duration { return &t.Turns.Wait }),
 		number("turn_messages", "how many messages a newer one may answer together with itself, before the person gets an answer",

@@ -31,7 +31,7 @@ func TestSettingsRoundTrip(t *testing.T) {
 		"language": "pt-BR", "instructions": "Seja breve.", "attachment_text": "Só texto, por favor.", "reply_deadline": "90s",
 		"outbound_deadline": "2h", "park_timeout": "1h30m", "model_timeout": "2s", "post_within": "500ms", "send_timeout": "1s",
 		"validity_period": "10m", "delivery_check": "100ms", "delivery_grace": "1s", "look_ups": "10ms,20ms,1s,1m30s,1h", "unknown_send": "give_up",
-		"stop_words": "BASTA,CHEGA", "start_words": "DE NOVO", "help_words": "SOCORRO", "turn_wait": "5s", "turn_messages": "7",
+		"stop_words": "BASTA,CHEGA", "start_words": "DE NOVO", "help_words": "SOCORRO", "turn_wait": "5s", "quiet_window": "2s", "turn_messages": "7",
 	})
 	if err != nil {
 		t.Fatal(err)

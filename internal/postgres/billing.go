@@ -18,27 +18,58 @@ import (
 //
 // Segments are the message's from its claim on. The ledger has an entry for every change, and usage the sums.
 
-// Reserve has a message's flow share the unit of its pair's turn, which is taken where there is none. Key: the message. A Reserve that
-// arrives after its flow's Finish takes nothing.
-func (m *Messages) Reserve(ctx context.Context, ownerID, workflowID, messageID string) (state domain.QuotaState, err error) {
+// Reserve has a message's flow share the unit of its pair's turn, which is taken where there is none. Key: the message. A message that a
+// newer one answers for is closed here already, so that no model writes for nobody. A Reserve that arrives after its flow's Finish takes
+// nothing.
+func (m *Messages) Reserve(ctx context.Context, in domain.NewReservation) (state domain.QuotaState, err error) {
 	err = inTx(ctx, m.pool, "reserve", func(ctx context.Context, tx pgx.Tx) error {
-		if err := lockPair(ctx, tx, ownerID, messageID); err != nil {
+		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
+			return err
+		}
+		superseded, err := yieldsEarly(ctx, tx, in)
+		if err != nil || superseded {
+			state = domain.QuotaSuperseded
 			return err
 		}
 		var entered, there bool
-		err := tx.QueryRow(ctx, `
+		err = tx.QueryRow(ctx, `
 			WITH before AS (SELECT turn FROM messages WHERE message_id = $1)
 			UPDATE messages SET turn = CASE messages.turn WHEN '' THEN 'joined' ELSE messages.turn END
 			FROM before, pairs WHERE message_id = $1 AND pairs.pair_id = messages.pair_id
-			RETURNING before.turn <> '' OR finished_at IS NOT NULL, unit`, messageID).Scan(&entered, &there)
+			RETURNING before.turn <> '' OR finished_at IS NOT NULL, unit`, in.MessageID).Scan(&entered, &there)
 		if err != nil || entered || there {
 			state = domain.QuotaGranted
 			return err
 		}
-		state, err = takeUnit(ctx, tx, bill{ownerID, workflowID, messageID})
+		state, err = takeUnit(ctx, tx, bill{in.OwnerID, in.WorkflowID, in.MessageID})
 		return err
 	})
 	return state, err
+}
+
+// yieldsEarly closes a message that a claim would find superseded, if nothing of it was ever sent: its own attempts come first. A second
+// call finds it closed.
+func yieldsEarly(ctx context.Context, tx pgx.Tx, in domain.NewReservation) (bool, error) {
+	var fresh, closed bool
+	err := tx.QueryRow(ctx, `
+		SELECT reply_state = 'pending' AND turn = '' AND finished_at IS NULL AND NOT EXISTS (SELECT FROM send_attempts a WHERE a.message_id = m.message_id),
+			reply_state = 'superseded'
+		FROM messages m WHERE message_id = $1`, in.MessageID).Scan(&fresh, &closed)
+	if err != nil || !fresh {
+		return closed, err
+	}
+	turn, err := turnOf(ctx, tx, domain.NewClaim{AttemptKey: domain.AttemptKey{MessageID: in.MessageID}, OwnerID: in.OwnerID, Turns: in.Turns})
+	if err != nil {
+		return false, err
+	}
+	yields, err := turn.yields(ctx, tx, bill{in.OwnerID, in.WorkflowID, in.MessageID})
+	if err != nil || !yields {
+		return false, err
+	}
+	_, err = closeMessage(ctx, tx, domain.NewFinish{
+		OwnerID: in.OwnerID, WorkflowID: in.WorkflowID, MessageID: in.MessageID, Ending: domain.OutcomeSuperseded,
+	})
+	return true, err
 }
 
 // Settle charges what Twilio accepted for a message. Key: the message. It returns the segments, or KindConflict where nothing was accepted.

@@ -8,34 +8,47 @@ import (
 	"parley/internal/domain"
 )
 
-// heed reads what an inbound message asks for, and who answers that; nothing for an ordinary text. It changes nothing.
-func heed(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours, theirs domain.Address) (word domain.ConsentWord, confirm domain.MessageKind, err error) {
-	optOutType := first(in.Received.Other["OptOutType"])
-	if optOutType == "" && len(in.Received.Body) > 2*domain.MaxConsentWord { // spaces around it do not count
-		return "", "", nil
-	}
-	settings, err := settingsOf(ctx, tx, in.OwnerID)
-	if err != nil {
-		return "", "", err
-	}
-	var withdrawn bool
+// relation is how a person stands with the sender that they write to.
+type relation struct {
+	withdrawn bool // they do not want to be written to
+	ours      bool // nobody but us answers consent words
+}
+
+func relationOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours, theirs domain.Address) (r relation, err error) {
 	var replies domain.OptOutReplies
 	err = tx.QueryRow(ctx, `
-		SELECT coalesce((SELECT state = 'withdrawn' FROM consents WHERE owner_id = $1 AND channel = $2 AND sender = $3 AND address = $4), false),
+		SELECT EXISTS (
+				SELECT FROM consents WHERE owner_id = $1 AND channel = $2 AND sender IN ($3, $6) AND address = $4 AND state = 'withdrawn'),
 			coalesce((SELECT opt_out_replies FROM senders WHERE account_sid = $5 AND channel = $2 AND address = $3), '')`,
-		in.OwnerID, ours.Channel, ours.Value, theirs.Value, in.Received.AccountSid).Scan(&withdrawn, &replies)
+		in.OwnerID, ours.Channel, ours.Value, theirs.Value, in.Received.AccountSid, in.Received.MessagingServiceSid).Scan(&r.withdrawn, &replies)
 	if err != nil {
-		return "", "", err
+		return r, err
 	}
-	if word = settings.Words.Meaning(in.Received.Body, optOutType, withdrawn); word == "" || optOutType != "" { // Twilio read it, and answers it
-		return word, "", nil
+	replies, err = domain.ParseOptOutReplies(string(replies), ours)
+	r.ours = replies == domain.RepliesByUs && optOutType(in) == ""
+	return r, err
+}
+
+// optOutType is Twilio's own reading of a consent word, which it then answers itself.
+func optOutType(in domain.NewInbound) string { return first(in.Received.Other["OptOutType"]) }
+
+// wordOf returns what an inbound message asks for; nothing for an ordinary text.
+func wordOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, r relation) (domain.ConsentWord, error) {
+	if optOutType(in) == "" && len(in.Received.Body) > 2*domain.MaxConsentWord { // spaces around it do not count
+		return "", nil
 	}
-	if replies, err = domain.ParseOptOutReplies(string(replies), ours); err != nil || replies == domain.RepliesByTwilio {
-		return word, "", err
+	settings, err := settingsOf(ctx, tx, in.OwnerID)
+	return settings.Words.Meaning(in.Received.Body, optOutType(in), r.withdrawn), err
+}
+
+// confirmation returns the system text that answers a consent word, nothing where Twilio does.
+func (r relation) confirmation(word domain.ConsentWord) domain.MessageKind {
+	if !r.ours {
+		return ""
 	}
-	return word, map[domain.ConsentWord]domain.MessageKind{
+	return map[domain.ConsentWord]domain.MessageKind{
 		domain.WordStop: domain.KindStopConfirmation, domain.WordStart: domain.KindStartConfirmation, domain.WordHelp: domain.KindHelp,
-	}[word], nil
+	}[word]
 }
 
 func first(values []string) string {

@@ -59,6 +59,8 @@ func TestConsentWords(t *testing.T) {
 		}}, domain.WordStop, "", []string{ourNumber + " withdrawn by message", "MG1 withdrawn by message"}, true},
 		"a short code, where nobody else confirms": {[]func(*domain.NewInbound){toShortCode("STOP")}, domain.WordStop, domain.KindStopConfirmation,
 			[]string{"12345 withdrawn by message"}, false},
+		"YES to a short code, after STOP": {[]func(*domain.NewInbound){toShortCode("STOP"), toShortCode("yes")}, domain.WordStart, domain.KindStartConfirmation,
+			[]string{"12345 withdrawn by message", "12345 given by message"}, false},
 		"HELP to a short code": {[]func(*domain.NewInbound){toShortCode("HELP")}, domain.WordHelp, domain.KindHelp, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +89,7 @@ func TestConsentWords(t *testing.T) {
 				want = domain.ClaimDenied
 			}
 			equal(t, "a message of ours", s.outbound(t, "News").ask(t, patient), want)
+			equal(t, "the next message is denied", s.say(t, body("What a long and ordinary text this is, of more than two words")).Denied, c.denied)
 		})
 	}
 }

@@ -332,7 +332,7 @@ func TestReserveAndSettleAtOnce(t *testing.T) {
 	s := newStore(t)
 	f := s.inbound(t, "Hello", "An answer")
 	for _, err := range together(10, func(int) error {
-		_, err := s.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID)
+		_, err := s.messages.Reserve(t.Context(), f.reservation())
 		return err
 	}) {
 		must(t, err)

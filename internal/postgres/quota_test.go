@@ -36,7 +36,7 @@ func (s *store) usage(t *testing.T, meter domain.Meter) string {
 
 func (f flow) tryReserve(t *testing.T) domain.QuotaState {
 	t.Helper()
-	state, err := f.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID)
+	state, err := f.messages.Reserve(t.Context(), f.reservation())
 	must(t, err)
 	return state
 }
@@ -52,7 +52,7 @@ func TestAQuotaIsNeverOvershot(t *testing.T) {
 	}
 	granted := 0
 	for _, state := range together(people, func(i int) domain.QuotaState {
-		state, err := s.messages.Reserve(t.Context(), acme, flows[i].workflowID, flows[i].messageID)
+		state, err := s.messages.Reserve(t.Context(), flows[i].reservation())
 		if err != nil {
 			return domain.QuotaState(err.Error())
 		}

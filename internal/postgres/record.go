@@ -41,7 +41,11 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 		if err != nil {
 			return err
 		}
-		word, confirm, err := heed(ctx, tx, in, ours, theirs)
+		person, err := relationOf(ctx, tx, in, ours, theirs)
+		if err != nil {
+			return err
+		}
+		word, err := wordOf(ctx, tx, in, person)
 		if err != nil {
 			return err
 		}
@@ -75,9 +79,10 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			return conflictIfMissing(err, "the message is stored for another owner")
 		}
 		if recorded.ConsentWord != "" {
-			recorded.Confirm = confirm
+			recorded.Confirm = person.confirmation(recorded.ConsentWord)
 			return nil
 		}
+		recorded.Denied = person.withdrawn
 		if domain.Parts(in.Received.Body) != nil {
 			return nil
 		}

@@ -324,10 +324,13 @@ func TestMessagesAreTheirOwners(t *testing.T) {
 			_, err := s.messages.Finish(t.Context(), domain.NewFinish{OwnerID: rival, WorkflowID: f.workflowID, MessageID: f.messageID, Ending: domain.OutcomeFailed})
 			return err
 		},
-		"Reserve": func() error { _, err := s.messages.Reserve(t.Context(), rival, f.workflowID, f.messageID); return err },
-		"Settle":  func() error { _, err := s.messages.Settle(t.Context(), rival, f.workflowID, f.messageID); return err },
-		"Draft":   func() error { _, err := s.messages.Draft(t.Context(), rival, f.messageID); return err },
-		"Prompt":  func() error { _, err := s.messages.Prompt(t.Context(), rival, f.messageID); return err },
+		"Reserve": func() error {
+			_, err := s.messages.Reserve(t.Context(), domain.NewReservation{OwnerID: rival, WorkflowID: f.workflowID, MessageID: f.messageID})
+			return err
+		},
+		"Settle": func() error { _, err := s.messages.Settle(t.Context(), rival, f.workflowID, f.messageID); return err },
+		"Draft":  func() error { _, err := s.messages.Draft(t.Context(), rival, f.messageID); return err },
+		"Prompt": func() error { _, err := s.messages.Prompt(t.Context(), rival, f.messageID); return err },
 		"SaveReply": func() error {
 			_, err := s.messages.SaveReply(t.Context(), domain.NewReply{OwnerID: rival, MessageID: theirs.messageID, Completion: domain.Completion{Text: "x"}})
 			return err

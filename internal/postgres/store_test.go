@@ -266,9 +266,14 @@ func (f flow) giveUp(t *testing.T, believed domain.Outcome, reason string) domai
 	return finished
 }
 
+// reservation asks for a unit, past the bounds within which a newer message supersedes.
+func (f flow) reservation() domain.NewReservation {
+	return domain.NewReservation{OwnerID: acme, WorkflowID: f.workflowID, MessageID: f.messageID}
+}
+
 func (f flow) reserve(t *testing.T) {
 	t.Helper()
-	state, err := f.messages.Reserve(t.Context(), acme, f.workflowID, f.messageID)
+	state, err := f.messages.Reserve(t.Context(), f.reservation())
 	must(t, err)
 	equal(t, "the plan's answer", state, domain.QuotaGranted)
 }

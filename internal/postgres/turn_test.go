@@ -104,6 +104,38 @@ func TestTheNewestMessageOfATurnAnswersForAll(t *testing.T) {
 	}
 }
 
+// A message that a newer one answers for needs no unit, and no model: Reserve says so, and closes it.
+func TestReserveSupersedesEarly(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	older, newer := s.inbound(t, "Hello", ""), s.inbound(t, "Are you there?", "")
+	in := older.reservation()
+	in.Turns = patient
+	for range 2 {
+		state, err := s.messages.Reserve(t.Context(), in)
+		must(t, err)
+		equal(t, "the older one", state, domain.QuotaSuperseded)
+	}
+	equal(t, "reply state", older.replyState(t), domain.ReplySuperseded)
+	equal(t, "outcome", older.finish(t, domain.OutcomeSuperseded, "").Outcome, domain.OutcomeSuperseded)
+	newer.reserve(t)
+	equal(t, "one unit", s.usage(t, domain.MeterReplies), "0 + 1")
+	newer.write(t, "To both")
+	equal(t, "the newer one", newer.ask(t, patient), domain.ClaimGranted)
+
+	// One that may have been sent already is not: its own attempt comes first, even where the flow was reset.
+	sent := s.another().inbound(t, "Hello", "An answer")
+	sent.begin(t, 1, 1)
+	again := sent.another()
+	again.person = sent.person
+	again.inbound(t, "Are you there?", "")
+	in = sent.reservation()
+	in.Turns = patient
+	state, err := s.messages.Reserve(t.Context(), in)
+	must(t, err)
+	equal(t, "one that is being sent", state, domain.QuotaGranted)
+}
+
 // A draft that does not answer exactly what is to be answered goes back to be written again.
 func TestAStaleDraftIsNotSent(t *testing.T) {
 	t.Parallel()
