@@ -87,3 +87,38 @@ func TestEveryFaultOfTwilio(t *testing.T) {
 		})
 	}
 }
+
+// What never reached Twilio is not of unknown fate: it is claimed afresh, the same attempt, until it gets through.
+func TestAConnectionThatFailsBeforeTheWriteIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
+	s.Worker(contract.RoleMessaging).Stop()
+	for name, c := range map[string]struct {
+		state  testkit.DoorState
+		scheme string
+	}{
+		"a closed port":           {testkit.DoorClosed, "http"},
+		"a handshake that stalls": {testkit.DoorStalled, "https"},
+	} {
+		t.Run(name, func(t *testing.T) { // one after another: there is one door
+			atDoor := s.AddWorker(contract.RoleMessaging, "PARLEY_TWILIO_BASE_URL="+c.scheme+"://"+s.Door(c.state))
+			person := s.Customer()
+			workflowID := s.WorkflowID(s.Say(person, "hello"))
+			testkit.EventuallyTrue(t, soon, "the attempt is known not to have been sent", func() bool {
+				return count(t, s, `SELECT count(*) FROM send_attempts a JOIN messages m USING (message_id) WHERE m.workflow_id = $1 AND a.state = 'not_sent'`,
+					workflowID) == 1
+			})
+			atDoor.Stop()
+			if creates := s.Creates(person); creates != 0 {
+				t.Errorf("%d POSTs got through", creates)
+			}
+			s.Worker(contract.RoleMessaging).Restart()
+			awaitOutcome(t, s, workflowID, "replied")
+			s.Worker(contract.RoleMessaging).Stop()
+			if creates, attempts := s.Creates(person), count(t, s, `
+				SELECT count(*) FROM send_attempts a JOIN messages m USING (message_id) WHERE m.workflow_id = $1`, workflowID); creates != 1 || attempts != 1 {
+				t.Errorf("%d POSTs in %d attempts, want 1 in 1", creates, attempts)
+			}
+		})
+	}
+}
