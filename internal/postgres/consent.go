@@ -32,15 +32,6 @@ func relationOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours, thei
 // optOutType is Twilio's own reading of a consent word, which it then answers itself.
 func optOutType(in domain.NewInbound) string { return first(in.Received.Other["OptOutType"]) }
 
-// wordOf returns what an inbound message asks for; nothing for an ordinary text.
-func wordOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, r relation) (domain.ConsentWord, error) {
-	if optOutType(in) == "" && len(in.Received.Body) > 2*domain.MaxConsentWord { // spaces around it do not count
-		return "", nil
-	}
-	settings, err := settingsOf(ctx, tx, in.OwnerID)
-	return settings.Words.Meaning(in.Received.Body, optOutType(in), r.withdrawn), err
-}
-
 // confirmation returns the system text that answers a consent word, nothing where Twilio does.
 func (r relation) confirmation(word domain.ConsentWord) domain.MessageKind {
 	if !r.ours {
