@@ -68,6 +68,7 @@ type Conversation struct {
 	OurAddress     string            `json:"our_address"`
 	TheirAddress   string            `json:"their_address"`
 	State          ConversationState `json:"state"`
+	Reason         string            `json:"reason,omitempty"`      // why it is in this state
 	PreviousID     string            `json:"previous_id,omitempty"` // the conversation of the two before
 	OpenedAt       time.Time         `json:"opened_at"`
 	LastMessageAt  time.Time         `json:"last_message_at"`

@@ -153,7 +153,9 @@ func (m *Messages) change(ctx context.Context, conversationID string, change dom
 }
 
 const listedConversation = `
-	SELECT conversation_id, c.owner_id, channel, our_address, their_address, state, coalesce(previous_id, ''), opened_at, last_message_at, closed_at
+	SELECT c.conversation_id, c.owner_id, channel, our_address, their_address, state,
+		coalesce((SELECT reason FROM conversation_events e WHERE e.conversation_id = c.conversation_id ORDER BY event_id DESC LIMIT 1), ''),
+		coalesce(previous_id, ''), opened_at, last_message_at, closed_at
 	FROM conversations c JOIN pairs USING (pair_id) `
 
 // Conversations returns the latest conversations that fit a filter, newest first. It is the operator's: it looks across owners.
