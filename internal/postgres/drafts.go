@@ -13,7 +13,8 @@ import (
 const attachmentNote = "[attachment]"
 
 // A prompt reaches over this many places of a pair before the message that it is about, and after: a part of a reply has its place when
-// it is claimed, which may be after the next message has come. So many rows are read at most, however long the conversation.
+// it is claimed, which may be after the next message has come. So many rows are read at most, however long the conversation; and so many of
+// each other pair that the person has with this sender, under another address of theirs.
 const (
 	promptBefore = 200
 	promptAfter  = 50
@@ -62,9 +63,16 @@ func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answ
 		domain.Turn
 	}
 	rows, err := collect[row](ctx, tx, `
-		WITH near AS (
-			SELECT e.* FROM messages m JOIN messages e USING (pair_id)
-			WHERE m.message_id = $1 AND m.owner_id = $2 AND e.seq BETWEEN m.seq - $4 AND m.seq + $5 AND (e.seq < m.seq OR e.direction = 'outbound')
+		WITH talk AS (
+			SELECT q.pair_id, m.pair_id = q.pair_id AS own, CASE WHEN m.pair_id = q.pair_id THEN m.seq ELSE q.next_seq END AS place, m.created_at
+			FROM messages m JOIN pairs p USING (pair_id)
+				JOIN contacts one ON one.owner_id = p.owner_id AND one.channel = p.channel AND one.address = p.their_address
+				JOIN contacts every USING (person_id)
+				JOIN pairs q ON q.owner_id = p.owner_id AND q.channel = p.channel AND q.our_address = p.our_address AND q.their_address = every.address
+			WHERE m.message_id = $1 AND m.owner_id = $2
+		), near AS (
+			SELECT e.* FROM talk JOIN messages e ON e.pair_id = talk.pair_id AND e.seq BETWEEN place - $4 AND place + $5
+			WHERE e.direction = 'outbound' OR CASE WHEN own THEN e.seq < place ELSE e.created_at < talk.created_at END
 		)
 		SELECT message_id = ANY ($3) AS asked, direction, concat_ws(' ', nullif(body, ''), CASE WHEN media <> '[]' AND direction = 'inbound' THEN $6::text END)
 		FROM (SELECT * FROM near WHERE message_id <> ALL ($3) UNION ALL SELECT * FROM messages WHERE message_id = ANY ($3)) e
@@ -74,7 +82,7 @@ func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answ
 				WHERE a.message_id = coalesce(e.in_reply_to, e.message_id) AND a.part = e.part AND a.state IN ('begun', 'accepted')))
 			AND NOT EXISTS ( -- a further part of a message of ours, whose own row has the whole
 				SELECT FROM messages whole WHERE whole.message_id = e.in_reply_to AND whole.direction = 'outbound')
-		ORDER BY seq`, messageID, ownerID, answers, promptBefore, promptAfter, attachmentNote)
+		ORDER BY created_at, seq`, messageID, ownerID, answers, promptBefore, promptAfter, attachmentNote)
 	for _, r := range rows {
 		if r.Asked {
 			asked = append(asked, r.Turn)

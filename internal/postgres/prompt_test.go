@@ -76,6 +76,29 @@ func TestAPromptReachesOverConversations(t *testing.T) {
 	second.wantTurns(t, "> One", "< Answer one", "> Two")
 }
 
+// So it does where the person has another address by now.
+func TestAPromptReachesOverAPersonsAddresses(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	before, after := s.another(), s.another()
+	first := before.inbound(t, "One", "Answer one")
+	first.send(t, 1, 1)
+	second := after.inbound(t, "Two", "")
+	second.wantTurns(t, "> Two")
+	_, err := s.pool.Exec(t.Context(), `
+		UPDATE contacts SET merged_into = (SELECT contact_id FROM contacts WHERE address = $1) WHERE address = $2`, before.person, after.person)
+	must(t, err)
+	second.wantTurns(t, "> One", "< Answer one", "> Two")
+	third := before.inbound(t, "Three", "") // comes later, to another turn
+	second.wantTurns(t, "> One", "< Answer one", "> Two")
+	third.wantTurns(t, "> One", "< Answer one", "> Two", "> Three")
+	elsewhere := received("To another number of ours")
+	elsewhere.Received.From, elsewhere.Received.To = after.person, "+15550009999"
+	recorded, err := s.messages.RecordInbound(t.Context(), elsewhere)
+	must(t, err)
+	flow{store: s, messageID: recorded.MessageID}.wantTurns(t, "> To another number of ours")
+}
+
 func TestAPromptKeepsToTheBudget(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -111,12 +111,13 @@ func (a *arrival) store(ctx context.Context, tx pgx.Tx) (recorded domain.Recorde
 	received := a.Received
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid, twilio_sid, from_address, to_address,
-			body, media, parameters, seq, conversation_id, reply_state, outcome, consent_word, status, deadline, received_at)
+			body, media, parameters, seq, conversation_id, reply_state, outcome, consent_word, status, deadline, received_at, messaging_service_sid)
 		VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, nullif($14, ''), $15, nullif($16, ''), nullif($17, ''),
-			'received', $18, $19)
+			'received', $18, $19, nullif($20, ''))
 		ON CONFLICT (account_sid, twilio_sid) DO NOTHING`,
 		id, a.OwnerID, a.pair.id, a.pair.contactID, a.WorkflowID, received.AccountSid, received.MessageSid, received.From, received.To,
-		received.Body, received.Media, received.Other, a.pair.seq, a.live.id, state, outcome, a.word, a.Deadline, received.ReceivedAt)
+		received.Body, received.Media, received.Other, a.pair.seq, a.live.id, state, outcome, a.word, a.Deadline, received.ReceivedAt,
+		received.MessagingServiceSid)
 	if err != nil {
 		return recorded, err
 	}
@@ -136,7 +137,7 @@ func (a *arrival) store(ctx context.Context, tx pgx.Tx) (recorded domain.Recorde
 		}
 	}
 	recorded = domain.Recorded{MessageID: id, ReplyState: state, ConsentWord: a.word, Looping: outcome == domain.OutcomeLooping}
-	return recorded, obey(ctx, tx, a.NewInbound, a.word, id, a.ours, a.theirs)
+	return recorded, errors.Join(belong(ctx, tx, a.NewInbound, a.person, a.ours), obey(ctx, tx, a.NewInbound, a.word, id, a.ours, a.theirs))
 }
 
 // confirmation returns the system text that answers a consent word, nothing where Twilio does, or where that would go on for ever: two machines
@@ -145,7 +146,7 @@ func (a *arrival) confirmation(word domain.ConsentWord) domain.MessageKind {
 	if a.live.looping() {
 		return ""
 	}
-	return a.person.confirmation(word)
+	return a.person.confirmation(a.NewInbound, word)
 }
 
 // RecordOutbound stores a message of ours with its place in the pair. A system text has the owner's words. Key: (owner, Key); a second call returns what is

@@ -5,7 +5,6 @@
 
 ALTER TABLE pairs ADD loops_since timestamptz; -- an operator lifted the loop guard then: what was before does not count
 
-CREATE INDEX pairs_by_person ON pairs (their_address);
 CREATE INDEX conversations_by_pair ON conversations (pair_id, opened_at);
 
 -- What the loop guard counts: identical texts, and replies of the last minute.
@@ -14,5 +13,5 @@ CREATE INDEX send_attempts_recent ON send_attempts (pair_id, begun_at) WHERE par
 
 -- +goose Down
 
-DROP INDEX send_attempts_recent, messages_alike, conversations_by_pair, pairs_by_person;
+DROP INDEX send_attempts_recent, messages_alike, conversations_by_pair;
 ALTER TABLE pairs DROP loops_since;
