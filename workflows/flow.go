@@ -190,6 +190,13 @@ func (f *flow) know(ctx workflow.Context, owner contract.ResolveAccountResult, s
 	return f.enter(ctx, contract.StageWorking, contract.SearchOwner.ValueSet(owner.OwnerID))
 }
 
+// turns bounds how long the person waits who keeps writing. The quiet window, in which their messages are only collected, does not count.
+func (f *flow) turns() contract.TurnBounds {
+	bounds := f.timing.Turns
+	bounds.Wait += f.timing.QuietWindow
+	return bounds
+}
+
 // extend gives a message its whole time again, from now on.
 func (f *flow) extend(ctx workflow.Context) { f.deadline = workflow.Now(ctx).Add(f.within) }
 

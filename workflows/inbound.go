@@ -159,7 +159,7 @@ func (f *inbound) reserve(ctx workflow.Context) error {
 	}
 	quota, err := do(ctx, &f.flow, contract.Reserve, func() (workflow.ActivityOptions, contract.NewReservation) {
 		return looking(f.rest(ctx)), contract.NewReservation{
-			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID, Turns: f.timing.Turns,
+			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, MessageID: f.status.MessageID, Turns: f.turns(),
 		}
 	})
 	f.reserved = err == nil

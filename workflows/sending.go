@@ -70,7 +70,7 @@ func (f *flow) sendPart(ctx workflow.Context, compose composer, part int) (*sent
 			return sending(f.rest(ctx), fmt.Sprintf("part %d, attempt %d", part, attempt)), contract.SendInput{
 				AttemptKey: key, OwnerID: f.status.OwnerID, DraftID: f.draft.DraftID, Anyway: f.anyway,
 				PostWithin: f.timing.PostWithin, SendTimeout: f.timing.SendTimeout, ValidityPeriod: f.timing.ValidityPeriod,
-				Turns: f.timing.Turns,
+				Turns: f.turns(),
 			}
 		}).once(ctx)
 		if isUnknown(err) {

@@ -149,6 +149,11 @@ func TestAQuietWindow(t *testing.T) {
 	if len(*reserved) != 1 || (*reserved)[0] != 7*time.Second {
 		t.Errorf("reserved after %v, want 7s", *reserved)
 	}
+	// The bound on waiting begins after it: a window as long as the bound would otherwise have every message answered by itself.
+	want := contract.TurnBounds{Wait: timing().Turns.Wait + 7*time.Second, Messages: timing().Turns.Messages}
+	if reserve, send := one(t, &r.reserve).Turns, one(t, &r.send).Turns; reserve != want || send != want {
+		t.Errorf("reserved within %+v, claimed within %+v, want %+v", reserve, send, want)
+	}
 
 	r = newRig(t)
 	r.settings(func(owners *contract.Timing) { owners.QuietWindow = time.Minute })

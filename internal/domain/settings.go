@@ -95,7 +95,7 @@ func settings() []Setting {
 		unknownSend(),
 		duration("quiet_window", "how long a message waits for more of what the person has to say before a model is asked",
 			0, time.Minute, func(t *Timing) *time.Duration { return &t.QuietWindow }),
-		duration("turn_wait", "how long a person who keeps writing waits for an answer, since the first message of the turn",
+		duration("turn_wait", "how long a person who keeps writing waits for an answer, since the first message of the turn and beside the quiet window",
 			time.Second, 24*time.Hour, func(t *Timing) *time.Duration { return &t.Turns.Wait }),
 		number("turn_messages", "how many messages a newer one may answer together with itself, before the person gets an answer",
 			1, 1000, func(s *Settings) *int { return &s.Timing.Turns.Messages }),

@@ -27,7 +27,7 @@ type turn struct {
 	waited   bool     // the person has waited long enough: newer messages that are not answered themselves make the next turn
 	stale    bool     // the draft answers something else
 	byModel  bool     // a model wrote the draft
-	pending  bool     // a newer message is pending
+	pending  bool     // a newer message is pending, and may still be answered
 	answered bool     // a newer message is answered, or may have been
 	paid     bool     // a newer message that is ahead has a unit
 }
@@ -49,10 +49,10 @@ func turnOf(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (t turn, err err
 	}
 	t.waited = oldest > in.Turns.Wait || superseded >= in.Turns.Messages
 	err = tx.QueryRow(ctx, `
-		SELECT coalesce(bool_or(n.reply_state = 'pending'), false), coalesce(bool_or(n.decided), false),
-			coalesce(bool_or(n.reply_state = 'answered' OR n.replies_reserved + n.replies_charged > 0) FILTER (WHERE n.decided OR n.reply_state = 'pending'), false)
+		SELECT coalesce(bool_or(n.waits), false), coalesce(bool_or(n.decided), false),
+			coalesce(bool_or(n.reply_state = 'answered' OR n.replies_reserved + n.replies_charged > 0) FILTER (WHERE n.decided OR n.waits), false)
 		FROM (
-			SELECT n.*, n.reply_state = 'answered' OR EXISTS (
+			SELECT n.*, n.reply_state = 'pending' AND n.deadline > clock_timestamp() AS waits, n.reply_state = 'answered' OR EXISTS (
 				SELECT FROM send_attempts a WHERE a.message_id = n.message_id AND a.state IN ('begun', 'unknown', 'accepted')) AS decided
 			FROM messages m JOIN messages n USING (pair_id)
 			WHERE m.message_id = $1 AND m.owner_id = $2 AND n.direction = 'inbound' AND n.seq > m.seq

@@ -30,6 +30,10 @@ func TestANewerMessageSupersedes(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	pending := func(*testing.T, *flow) {}
+	late := func(t *testing.T, f *flow) { // it came by a detour, and its deadline has passed
+		_, err := s.pool.Exec(t.Context(), `UPDATE messages SET deadline = now() - interval '1 second' WHERE message_id = $1`, f.messageID)
+		must(t, err)
+	}
 	for name, c := range map[string]struct {
 		newer func(*testing.T, *flow)
 		turns domain.TurnBounds
@@ -38,6 +42,7 @@ func TestANewerMessageSupersedes(t *testing.T) {
 		"pending":                            {pending, patient, domain.ClaimSuperseded},
 		"pending, past the bound on time":    {pending, domain.TurnBounds{Messages: 10}, domain.ClaimGranted},
 		"pending, past the bound on number":  {pending, domain.TurnBounds{Wait: time.Hour}, domain.ClaimGranted},
+		"too late to be answered itself":     {late, patient, domain.ClaimGranted},
 		"parked":                             {func(t *testing.T, f *flow) { f.park(t) }, patient, domain.ClaimGranted},
 		"given up":                           {func(t *testing.T, f *flow) { f.finish(t, domain.OutcomeCancelled, "") }, patient, domain.ClaimGranted},
 		"answered":                           {func(t *testing.T, f *flow) { f.write(t, "For both"); f.send(t, 1, 1) }, patient, domain.ClaimSuperseded},
