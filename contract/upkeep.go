@@ -6,6 +6,7 @@ import "time"
 // each time it runs, and a line of Schedules; running it twice, or twice at once, is harmless.
 var (
 	CloseEnded = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
+	CloseIdle  = Activity[Nothing, UpkeepResult]{"upkeep.CloseIdle", RoleUpkeep}
 )
 
 // Upkeep runs one job, batch after batch, until nothing is left to do at the moment.
@@ -46,6 +47,7 @@ func (s Schedule) ID() string { return s.Job.Name }
 func Schedules() []Schedule {
 	return []Schedule{
 		{CloseEnded, time.Minute}, // a pair waits for it: far less than a reply's deadline
+		{CloseIdle, time.Minute},  // the least that an owner may well mean by idle
 	}
 }
 

@@ -84,6 +84,7 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
 	case contract.RoleUpkeep:
 		contract.CloseEnded.Register(w, p.upkeep.CloseEnded)
+		contract.CloseIdle.Register(w, p.upkeep.CloseIdle)
 	default:
 		return domain.Errorf(domain.KindInternal, "no such role: %q", role)
 	}

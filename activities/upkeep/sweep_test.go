@@ -23,6 +23,7 @@ type world struct {
 	failing    error              // what Temporal says instead of a state
 	calls      []string
 	told       []contract.UpkeepNote
+	idle       int // conversations
 }
 
 // unresolved is the answer of a Finish that finds an attempt to be looked for.

@@ -20,6 +20,8 @@ type Store interface {
 	Finish(context.Context, domain.NewFinish) (domain.Finished, error)
 	// LeftUnanswered returns the messages that were superseded for one and that nobody answered.
 	LeftUnanswered(ctx context.Context, ownerID, messageID string) ([]string, error)
+	// CloseIdleConversations closes conversations that were quiet for their owner's time, and returns how many.
+	CloseIdleConversations(ctx context.Context, most int) (int, error)
 }
 
 // Flows tells what became of a flow.
@@ -51,4 +53,5 @@ func New(store Store, flows Flows, lookUp LookUp, tell Tell, after time.Duration
 const (
 	batchSize  = 100
 	batchLimit = 20 * time.Second
+	idleBatch  = 500 // one statement closes them all
 )

@@ -75,12 +75,9 @@ func note(ctx context.Context, tx pgx.Tx, conversationID string, change domain.C
 	return err
 }
 
-// idleBatch is how many conversations one statement closes: few enough to be over soon.
-const idleBatch = 500
-
-// CloseIdleConversations closes conversations that were quiet for their owner's time, at most a batch of them, and returns how many. It takes no
+// CloseIdleConversations closes conversations that were quiet for their owner's time, so many at most, and returns how many. It takes no
 // pair: it locks each conversation, and passes over one that a message is being filed under. Key: the conversation.
-func (m *Messages) CloseIdleConversations(ctx context.Context) (closed int, err error) {
+func (m *Messages) CloseIdleConversations(ctx context.Context, most int) (closed int, err error) {
 	type setting struct{ OwnerID, Value string }
 	err = inTx(ctx, m.pool, "conversations", func(ctx context.Context, tx pgx.Tx) error {
 		chosen, err := collect[setting](ctx, tx, `SELECT owner_id, value FROM owner_settings WHERE name = $1`, domain.SettingIdle)
@@ -96,7 +93,7 @@ func (m *Messages) CloseIdleConversations(ctx context.Context) (closed int, err 
 		}
 		usual := domain.DefaultSettings(domain.English).Conversations.Idle
 		tag, err := tx.Exec(ctx, `
-			WITH quiet AS (
+			WITH quiet AS MATERIALIZED (
 				SELECT quiet.*, usual.idle FROM owners o LEFT JOIN unnest($1::text[], $2::interval[]) AS chosen (owner_id, idle) USING (owner_id),
 					LATERAL (SELECT coalesce(chosen.idle, $3)) AS usual (idle),
 					LATERAL (
@@ -106,12 +103,12 @@ func (m *Messages) CloseIdleConversations(ctx context.Context) (closed int, err 
 					) quiet
 				LIMIT $4
 			), closed AS (
-				UPDATE conversations c SET state = 'closed', closed_at = clock_timestamp() FROM quiet
-				WHERE c.conversation_id = quiet.conversation_id RETURNING c.conversation_id, owner_id, quiet.idle
+				UPDATE conversations SET state = 'closed', closed_at = clock_timestamp()
+				WHERE conversation_id = ANY (ARRAY(SELECT conversation_id FROM quiet)) RETURNING conversation_id, owner_id
 			)
 			INSERT INTO conversation_events (conversation_id, owner_id, event, actor, reason, created_at)
-			SELECT conversation_id, owner_id, $5, $6, 'nothing was written for ' || idle, clock_timestamp() FROM closed`,
-			owners, idle, usual, idleBatch, domain.ConversationEnded, domain.ActorParley)
+			SELECT conversation_id, owner_id, $5, $6, 'nothing was written for ' || idle, clock_timestamp() FROM closed JOIN quiet USING (conversation_id)`,
+			owners, idle, usual, most, domain.ConversationEnded, domain.ActorParley)
 		closed = int(tag.RowsAffected())
 		return err
 	})

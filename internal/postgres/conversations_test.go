@@ -47,9 +47,11 @@ func (f flow) quiet(t *testing.T) {
 	must(t, err)
 }
 
+const idleBatch = 500
+
 func (s *store) closeIdle(t *testing.T) int {
 	t.Helper()
-	closed, err := s.messages.CloseIdleConversations(t.Context())
+	closed, err := s.messages.CloseIdleConversations(t.Context(), idleBatch)
 	must(t, err)
 	return closed
 }
@@ -209,7 +211,7 @@ func TestIdleConversationsAreClosedInBatches(t *testing.T) {
 	_, err = s.pool.Exec(t.Context(), `UPDATE conversations SET last_message_at = now() - interval '2 days'`)
 	must(t, err)
 	batches := together(2, func(int) int {
-		n, err := s.messages.CloseIdleConversations(t.Context())
+		n, err := s.messages.CloseIdleConversations(t.Context(), idleBatch)
 		if err != nil {
 			t.Error(err)
 		}
@@ -220,7 +222,7 @@ func TestIdleConversationsAreClosedInBatches(t *testing.T) {
 	}
 	sum := 0
 	for _, n := range batches {
-		if n > 500 {
+		if n > idleBatch {
 			t.Errorf("a batch of %d", n)
 		}
 		sum += n
@@ -265,7 +267,7 @@ func TestAMessageThatComesWhileItsConversationIsClosed(t *testing.T) {
 		must(t, err)
 		closed := make(chan int, 1)
 		go func() {
-			n, err := s.messages.CloseIdleConversations(context.WithoutCancel(t.Context()))
+			n, err := s.messages.CloseIdleConversations(context.WithoutCancel(t.Context()), idleBatch)
 			if err != nil {
 				t.Error(err)
 			}
@@ -314,7 +316,7 @@ func TestMessagesAndClosingAtOnce(t *testing.T) {
 		must(t, err)
 		for _, err := range together(parallelism-2, func(i int) error {
 			if i < 4 {
-				_, err := s.messages.CloseIdleConversations(t.Context())
+				_, err := s.messages.CloseIdleConversations(t.Context(), idleBatch)
 				return err
 			}
 			in := received(fmt.Sprint("Message ", i))

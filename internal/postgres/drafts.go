@@ -63,25 +63,27 @@ func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answ
 		domain.Turn
 	}
 	rows, err := collect[row](ctx, tx, `
-		WITH talk AS (
+		WITH talk AS MATERIALIZED (
 			SELECT q.pair_id, m.pair_id = q.pair_id AS own, CASE WHEN m.pair_id = q.pair_id THEN m.seq ELSE q.next_seq END AS place, m.created_at
 			FROM messages m JOIN pairs p USING (pair_id)
 				JOIN contacts one ON one.owner_id = p.owner_id AND one.channel = p.channel AND one.address = p.their_address
 				JOIN contacts every USING (person_id)
 				JOIN pairs q ON q.owner_id = p.owner_id AND q.channel = p.channel AND q.our_address = p.our_address AND q.their_address = every.address
 			WHERE m.message_id = $1 AND m.owner_id = $2
-		), near AS (
-			SELECT e.* FROM talk JOIN messages e ON e.pair_id = talk.pair_id AND e.seq BETWEEN place - $4 AND place + $5
-			WHERE e.direction = 'outbound' OR CASE WHEN own THEN e.seq < place ELSE e.created_at < talk.created_at END
+		), near AS MATERIALIZED (
+			SELECT e.* FROM talk CROSS JOIN LATERAL ( -- the limit is for the planner: it then goes by the index, whatever it believes of a pair
+				SELECT * FROM messages WHERE pair_id = talk.pair_id AND seq BETWEEN place - $4 AND place + $5 ORDER BY seq DESC LIMIT $4 + $5 + 1
+			) e
+			WHERE message_id <> ALL ($3) AND (direction = 'outbound' OR CASE WHEN own THEN seq < place ELSE e.created_at < talk.created_at END)
 		)
 		SELECT message_id = ANY ($3) AS asked, direction, concat_ws(' ', nullif(body, ''), CASE WHEN media <> '[]' AND direction = 'inbound' THEN $6::text END)
-		FROM (SELECT * FROM near WHERE message_id <> ALL ($3) UNION ALL SELECT * FROM messages WHERE message_id = ANY ($3)) e
+		FROM (SELECT * FROM near UNION ALL SELECT * FROM messages WHERE message_id = ANY ($3)) e
 		WHERE consent_word IS NULL AND (body <> '' OR (direction = 'inbound' AND media <> '[]'))
-			AND (direction = 'inbound' OR EXISTS ( -- what did not go out was not said; what is going out is
-				SELECT FROM send_attempts a
-				WHERE a.message_id = coalesce(e.in_reply_to, e.message_id) AND a.part = e.part AND a.state IN ('begun', 'accepted')))
-			AND NOT EXISTS ( -- a further part of a message of ours, whose own row has the whole
-				SELECT FROM messages whole WHERE whole.message_id = e.in_reply_to AND whole.direction = 'outbound')
+			AND (direction = 'inbound' OR ( -- what did not go out was not said, what is going out is; asked row by row, never of a whole table
+				SELECT true FROM send_attempts a
+				WHERE a.message_id = coalesce(e.in_reply_to, e.message_id) AND a.part = e.part AND a.state IN ('begun', 'accepted') LIMIT 1))
+			AND ( -- not a further part of a message of ours, whose own row has the whole
+				SELECT direction FROM messages whole WHERE whole.message_id = e.in_reply_to) IS DISTINCT FROM 'outbound'
 		ORDER BY created_at, seq`, messageID, ownerID, answers, promptBefore, promptAfter, attachmentNote)
 	for _, r := range rows {
 		if r.Asked {
