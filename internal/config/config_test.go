@@ -78,6 +78,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		{"webhook", &config.Webhook{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
 		{"worker", &config.Worker{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
 		{"starter", &config.Starter{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE"}},
+		{"starter doctor", &config.Doctor{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
 		{"simulator", &config.Simulator{}, nothing, []string{"PARLEY_SIMULATOR_INBOUND_URL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"}},
 		{"a worker with all wrong", &config.Worker{}, wrong, []string{
 			"DATABASE_URL", "PARLEY_ADMIN_LISTEN", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_LOG_LEVEL", "PARLEY_MODEL_BASE_URL",
@@ -186,7 +187,7 @@ func TestNoSecretInAnError(t *testing.T) {
 		}
 		return "nonsense"
 	}
-	for _, process := range []any{&config.Webhook{}, &config.Worker{}, &config.Starter{}, &config.Simulator{}} {
+	for _, process := range []any{&config.Webhook{}, &config.Worker{}, &config.Doctor{}, &config.Simulator{}} {
 		err := config.Load(process, wrong)
 		if err == nil {
 			t.Fatalf("%T is accepted", process)
@@ -194,6 +195,19 @@ func TestNoSecretInAnError(t *testing.T) {
 		if strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%T: %v", process, err)
 		}
+	}
+}
+
+// TestReadFillsWhatItCan is what doctor lives by: one variable that is wrong hides none of the others.
+func TestReadFillsWhatItCan(t *testing.T) {
+	t.Parallel()
+	var doctor config.Doctor
+	problems := config.Read(&doctor, with(map[string]string{"DATABASE_URL": "", "PARLEY_LOG_LEVEL": "loud"}))
+	if len(problems) != 2 || !strings.HasPrefix(problems[0].Error(), "DATABASE_URL: ") || !strings.HasPrefix(problems[1].Error(), "PARLEY_LOG_LEVEL: ") {
+		t.Errorf("problems: %v", problems)
+	}
+	if doctor.Keyset.Keyset == "" || doctor.PublicURL == "" {
+		t.Errorf("read: %+v", doctor)
 	}
 }
 

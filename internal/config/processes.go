@@ -41,6 +41,15 @@ type Starter struct {
 	Twilio
 }
 
+// Doctor is the configuration of 'starter doctor', which looks at more than the other commands need.
+type Doctor struct {
+	Log
+	Database
+	Keyset
+	Twilio
+	Public
+}
+
 // Simulator is the configuration of the stand-in for Twilio.
 type Simulator struct {
 	Log
