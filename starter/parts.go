@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -34,6 +35,7 @@ func (p *parts) forCommands() cli.Parts {
 		Flows:     p.flows,
 		Twilio:    p.twilio,
 		Setup:     p.setup,
+		Doctor:    p.doctor,
 		NewKeyset: secrets.Generate,
 		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
 		Getenv:    p.getenv,
@@ -124,23 +126,29 @@ func (p *parts) twilio(context.Context) (cli.Twilio, error) {
 }
 
 func (p *parts) setup(ctx context.Context) (provision.Report, error) {
-	temporal, err := p.connect()
+	parts, _, err := p.provisioned()
 	if err != nil {
 		return provision.Report{}, err
+	}
+	return provision.Run(ctx, parts)
+}
+
+// provisioned returns what setup makes and doctor looks for, and the address of the Temporal service.
+func (p *parts) provisioned() (parts provision.Parts, address string, err error) {
+	temporal, err := p.connect()
+	if err != nil {
+		return provision.Parts{}, "", err
 	}
 	options, err := temporalclient.Options(p.getenv, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
-		return provision.Report{}, err
+		return provision.Parts{}, "", err
 	}
-	if options.Namespace == "" {
-		options.Namespace = client.DefaultNamespace
-	}
-	return provision.Run(ctx, provision.Parts{
+	return provision.Parts{
 		Migrate:    p.migrate,
-		Namespace:  options.Namespace,
+		Namespace:  cmp.Or(options.Namespace, client.DefaultNamespace),
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
-	})
+	}, cmp.Or(options.HostPort, client.DefaultHostPort), nil
 }
 
 // migrate works through the pool, so that it reaches the database in the one way that poolers allow.

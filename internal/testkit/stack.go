@@ -39,6 +39,7 @@ type Stack struct {
 	DatabaseURL string
 	Temporal    Namespace
 	PublicURL   string // the webhook's, as the simulator knows it
+	KeysetFile  string
 	Simulator   *Process
 	Webhook     *Process
 
@@ -62,12 +63,12 @@ func NewStack(t testing.TB, o Options) *Stack {
 		OwnerID: "acme", AccountSid: "AC" + randomHex(), AuthToken: randomHex(), Company: "+14155550100",
 		workers: map[contract.Role]*Process{},
 	}
-	keyset := filepath.Join(t.TempDir(), "keyset.json")
+	s.KeysetFile = filepath.Join(t.TempDir(), "keyset.json")
 	s.env = []string{
 		"DATABASE_URL=" + s.DatabaseURL, "TEMPORAL_ADDRESS=" + s.Temporal.Address, "TEMPORAL_NAMESPACE=" + s.Temporal.Name,
-		"PARLEY_KEYSET_FILE=" + keyset, "PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
+		"PARLEY_KEYSET_FILE=" + s.KeysetFile, "PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
 	}
-	s.Starter("secrets", "keygen", "--out", keyset)
+	s.Starter("secrets", "keygen", "--out", s.KeysetFile)
 	s.Starter("setup")
 	s.setUpOwner(o)
 
@@ -163,6 +164,12 @@ func (s *Stack) starter(env []string, args ...string) string {
 
 // TryStarter runs one command of the command line tool and returns how it ended.
 func (s *Stack) TryStarter(args ...string) Result { s.t.Helper(); return s.tryStarter(nil, args...) }
+
+// TryStarterWith is TryStarter with NAME=VALUE over the usual environment; an empty value unsets a variable.
+func (s *Stack) TryStarterWith(env []string, args ...string) Result {
+	s.t.Helper()
+	return s.tryStarter(env, args...)
+}
 
 func (s *Stack) tryStarter(env []string, args ...string) Result {
 	s.t.Helper()

@@ -17,8 +17,8 @@ import (
 	"parley/internal/domain"
 )
 
-// defaultBaseURL is Twilio's own.
-const defaultBaseURL = "https://api.twilio.com"
+// DefaultBaseURL is Twilio's own.
+const DefaultBaseURL = "https://api.twilio.com"
 
 // Client calls the Messages API. It is safe for concurrent use and keeps connections open: make one a process. How long a
 // call may take is the caller's to say, by its context.
@@ -31,7 +31,7 @@ type Client struct {
 // Every call goes there and nowhere else.
 func NewClient(baseURL string) *Client {
 	if baseURL == "" {
-		baseURL = defaultBaseURL
+		baseURL = DefaultBaseURL
 	}
 	base, err := url.Parse(baseURL)
 	if err != nil {

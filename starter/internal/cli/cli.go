@@ -15,6 +15,7 @@ import (
 
 	"parley/internal/domain"
 	"parley/internal/twilio"
+	"parley/starter/internal/doctor"
 	"parley/starter/internal/flow"
 	"parley/starter/internal/provision"
 )
@@ -66,6 +67,7 @@ type Parts struct {
 	Flows     func(context.Context) (*flow.Flows, error)
 	Twilio    func(context.Context) (Twilio, error)
 	Setup     func(context.Context) (provision.Report, error)
+	Doctor    func(context.Context) doctor.Report
 	NewKeyset func() (string, error)
 	Explain   func(code int) string // a sentence about one of Twilio's error codes
 	Getenv    func(string) string
@@ -99,7 +101,7 @@ func Execute(ctx context.Context, parts Parts, streams Streams, args []string) e
 func New(parts Parts, streams Streams) *cobra.Command {
 	c := &commands{parts: parts, streams: streams}
 	root := group("starter", "Set up, send, follow and operate Parley",
-		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.consent(),
+		c.setup(), c.doctor(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.consent(),
 		c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +

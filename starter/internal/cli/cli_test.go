@@ -13,6 +13,7 @@ import (
 
 	"parley/internal/domain"
 	"parley/starter/internal/cli"
+	"parley/starter/internal/doctor"
 	"parley/starter/internal/provision"
 )
 
@@ -199,4 +200,17 @@ func TestSetupThatIsNotReadyPrintsWhoMustDoWhat(t *testing.T) {
 	}
 	s.report.Ready, s.report.Commands = true, nil
 	s.must(t, 0, "setup")
+}
+
+func TestDoctorFailsOnlyWhereSomethingHas(t *testing.T) {
+	t.Parallel()
+	s := newStarter()
+	s.health = unwell(doctor.Warning)
+	s.must(t, 0, "doctor")
+	s.health = unwell(doctor.Failed)
+	for _, format := range []string{"--json=false", "--json"} {
+		if out, _ := s.must(t, 8, "doctor", format); !strings.Contains(out, "nobody listens") {
+			t.Errorf("what was found is not printed: %s", out)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"parley/internal/domain"
 	"parley/internal/twilio"
 	"parley/starter/internal/cli"
+	"parley/starter/internal/doctor"
 	"parley/starter/internal/faketemporal"
 	"parley/starter/internal/flow"
 	"parley/starter/internal/provision"
@@ -217,6 +218,7 @@ type starter struct {
 	temporal  *faketemporal.Client
 	twilio    atTwilio
 	report    provision.Report
+	health    doctor.Report
 	explain   func(code int) string
 	env       map[string]string
 	stdin     string
@@ -244,6 +246,7 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 		Flows:     func(context.Context) (*flow.Flows, error) { return flow.New(s.temporal), nil },
 		Twilio:    func(context.Context) (cli.Twilio, error) { return s.twilio, nil },
 		Setup:     func(context.Context) (provision.Report, error) { return s.report, nil },
+		Doctor:    func(context.Context) doctor.Report { return s.health },
 		NewKeyset: func() (string, error) { return `{"key":"new"}`, nil },
 		Explain:   s.explain,
 		Getenv:    func(name string) string { return s.env[name] },

@@ -21,6 +21,7 @@ import (
 	"parley/contract"
 	"parley/internal/domain"
 	"parley/internal/twilio"
+	"parley/starter/internal/doctor"
 	"parley/starter/internal/faketemporal"
 	"parley/starter/internal/provision"
 )
@@ -32,6 +33,7 @@ func TestGolden(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
 		"setup":                  {"setup"},
+		"doctor":                 {"doctor"},
 		"owner-add":              {"owner", "add", "acme", "--name", "Acme Ltd"},
 		"owner-list":             {"owner", "list"},
 		"owner-show":             {"owner", "show", "acme"},
@@ -129,6 +131,7 @@ func goldenStarter() *starter {
 		Commands: []string{"temporal operator namespace update --namespace default --retention 30d"},
 		Ready:    true,
 	}
+	s.health = unwell(doctor.Warning)
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
 	s.messages["SM-of-the-reply"] = sentTrace()
 	s.messages["m-forgotten"] = domain.Trace{Message: inboundMessage("m-forgotten", "inbound:forgotten")}
@@ -140,6 +143,20 @@ func goldenStarter() *starter {
 		Status: domain.StatusUndelivered, ErrorCode: 30003,
 	}
 	return s
+}
+
+// unwell is a report with each shape of a result; its worst problem has a state.
+func unwell(worst doctor.State) doctor.Report {
+	return doctor.Report{State: worst, Checks: []doctor.Result{
+		{Name: "configuration", State: doctor.OK, Found: "complete"},
+		{Name: "database", State: doctor.OK, Found: "Postgres 15.13 (Debian 15.13-0+deb12u1), database parley, role parley"},
+		{Name: "accounts", State: worst, Found: "accounts that Twilio lets in: 0 of 2", Problems: []doctor.Problem{
+			{State: worst, What: accountA + ": Twilio did not accept the account's auth token", Advice: "starter account add " + accountA + " --token-file FILE"},
+			{State: doctor.Warning, What: accountB + ": too many requests at once; this one was not processed", Advice: "try again later"},
+		}},
+		{Name: "temporal", State: worst, Problems: []doctor.Problem{{State: worst, What: "nobody listens", Advice: "start it"}}},
+		{Name: "search attributes", State: doctor.Skipped, Found: "temporal failed"},
+	}}
 }
 
 const (
