@@ -92,7 +92,7 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 		},
 		"Twilio out of reach": {
 			[]string{"PARLEY_TWILIO_BASE_URL=http://" + dead}, map[string]string{"accounts": "failed"},
-			"accounts", []string{s.AccountSid, "Twilio could not be reached"},
+			"accounts", []string{s.AccountSid, "connection refused"},
 		},
 		"a host that nobody knows": {
 			[]string{"PARLEY_PUBLIC_URL=https://parley.invalid"}, map[string]string{"public URL": "failed"},
