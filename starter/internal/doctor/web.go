@@ -68,7 +68,7 @@ func PublicURL(public string, simulated bool, resolver Resolver, web Web) Check 
 
 // reach asks as nobody but us does: the path of status callbacks takes POST only, and says so.
 func reach(ctx context.Context, f *Finding, public string, web Web) {
-	response, err := get(ctx, web, public+twilio.StatusPath)
+	status, header, err := get(ctx, web, public+twilio.StatusPath)
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		f.fail("give it a certificate that the world trusts, for this name: Twilio refuses any other", "%s", reason(err))
 		return
@@ -77,25 +77,25 @@ func reach(ctx context.Context, f *Finding, public string, web Web) {
 	switch {
 	case err != nil:
 		f.warn(start, "no webhook answers there, seen from here: %s", reason(err))
-	case response.StatusCode == http.StatusMethodNotAllowed && strings.Contains(response.Header.Get("Allow"), http.MethodPost):
+	case status == http.StatusMethodNotAllowed && strings.Contains(header.Get("Allow"), http.MethodPost):
 		f.Found += ", a webhook answers"
 	default:
-		f.warn(start, "what answers there is not a webhook of Parley's: HTTP %d", response.StatusCode)
+		f.warn(start, "what answers there is not a webhook of Parley's: HTTP %d", status)
 	}
 }
 
-// get returns an answer without its body.
-func get(ctx context.Context, web Web, address string) (*http.Response, error) {
+// get returns what is said before the body.
+func get(ctx context.Context, web Web, address string) (status int, header http.Header, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	response, err := web.Do(request)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	_ = response.Body.Close()
-	return response, nil
+	defer response.Body.Close()
+	return response.StatusCode, response.Header, nil
 }
 
 // reason is why a request failed, without the URL that was asked: it may hold a password.
@@ -119,11 +119,11 @@ func all(addresses []netip.Addr, is func(netip.Addr) bool) bool {
 // Date returns a clock that is read in the header of an answer, whatever else it says.
 func Date(web Web, address string) func(context.Context) (time.Time, error) {
 	return func(ctx context.Context) (time.Time, error) {
-		response, err := get(ctx, web, address)
+		_, header, err := get(ctx, web, address)
 		if err != nil {
 			return time.Time{}, domain.Errorf(domain.KindUnavailable, "%s", reason(err))
 		}
-		date, err := http.ParseTime(response.Header.Get("Date"))
+		date, err := http.ParseTime(header.Get("Date"))
 		if err != nil {
 			return time.Time{}, domain.Errorf(domain.KindInternal, "the answer has no date")
 		}
