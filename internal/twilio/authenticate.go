@@ -6,9 +6,9 @@ import (
 	"parley/internal/domain"
 )
 
-// Authenticate reports whether Twilio accepts an account's credentials. It asks the cheapest question that needs them, for one
+// Authenticate reports whether Twilio accepts a login. It asks the cheapest question that needs them, for one
 // message of the account's list. Its errors are List's: KindConfiguration where Twilio refuses.
-func (c *Client) Authenticate(ctx context.Context, credentials domain.Credentials) error {
-	_, err := c.readPage(ctx, credentials, "PageSize=1")
+func (c *Client) Authenticate(ctx context.Context, login domain.Login) error {
+	_, err := c.readPage(ctx, login, "PageSize=1")
 	return err
 }

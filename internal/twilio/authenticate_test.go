@@ -31,11 +31,11 @@ func TestAuthenticate(t *testing.T) {
 				asked = r
 				answer(test.status, test.body)(w, r)
 			})
-			err := twilio.NewClient(server.URL).Authenticate(soon(t), credentials)
+			err := twilio.NewClient(server.URL).Authenticate(soon(t), login)
 			if asked.Method != http.MethodGet || asked.URL.String() != "/2010-04-01/Accounts/"+account+"/Messages.json?PageSize=1" {
 				t.Errorf("asked %s %s", asked.Method, asked.URL)
 			}
-			if user, password, _ := asked.BasicAuth(); user != account || password != credentials.AuthToken {
+			if user, password, _ := asked.BasicAuth(); user != account || password != login.Password {
 				t.Errorf("as %q with %q", user, password)
 			}
 			if test.want == "" {
@@ -45,7 +45,7 @@ func TestAuthenticate(t *testing.T) {
 				return
 			}
 			failure, ok := errors.AsType[*domain.Error](err)
-			if !ok || failure.Kind != test.want || failure.Code != test.code || strings.Contains(failure.Error(), credentials.AuthToken) {
+			if !ok || failure.Kind != test.want || failure.Code != test.code || strings.Contains(failure.Error(), login.Password) {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,8 +25,8 @@ type Vault interface {
 
 // Twilio knows the accounts of all the world.
 type Twilio interface {
-	// Authenticate returns nil for credentials that are accepted.
-	Authenticate(context.Context, domain.Credentials) error
+	// Authenticate returns nil for a login that is accepted.
+	Authenticate(context.Context, domain.Login) error
 }
 
 // All accounts are asked within their check's time, some at once.
@@ -35,7 +36,7 @@ const (
 	askedAtOnce    = 8
 )
 
-// Accounts looks whether each account's token decrypts and is accepted by Twilio.
+// Accounts looks whether each account's tokens decrypt, and whether Twilio accepts each.
 func Accounts(vault Vault, twilio Twilio) Check {
 	return Check{Name: accounts, Needs: []string{schema, keyset}, Within: accountsWithin, Look: func(ctx context.Context) Finding {
 		list, err := vault.Accounts(ctx)
@@ -50,7 +51,7 @@ func Accounts(vault Vault, twilio Twilio) Check {
 		all := eachAtOnce(list, func(account domain.Account) opinion {
 			ctx, cancel := context.WithTimeout(ctx, accountWithin)
 			defer cancel()
-			return ask(ctx, vault, twilio, account.AccountSid)
+			return ask(ctx, vault, twilio, account)
 		})
 		return sum(all)
 	}}
@@ -58,39 +59,63 @@ func Accounts(vault Vault, twilio Twilio) Check {
 
 // opinion is what became of one account.
 type opinion struct {
-	locked   bool // its token does not decrypt
-	problems []Problem
-}
-
-func ask(ctx context.Context, vault Vault, twilio Twilio, accountSid string) opinion {
-	var f Finding
-	credentials, err := vault.Credentials(ctx, accountSid)
-	if err != nil && domain.KindOf(err) == domain.KindConfiguration {
-		f.fail(adviceForLocked+accountSid+" --token-file FILE", "%s: its token does not decrypt", accountSid)
-		return opinion{true, f.Problems}
-	}
-	if err != nil {
-		f.fail("see what is said of the database", "%s: %s", accountSid, err)
-		return opinion{false, f.Problems}
-	}
-	if err := twilio.Authenticate(ctx, credentials); err != nil {
-		advise(&f, accountSid, err)
-	}
-	return opinion{false, f.Problems}
+	locked bool // its tokens do not decrypt
+	Finding
 }
 
 const adviceForLocked = "let PARLEY_KEYSET be the keyset that it was encrypted with, or store the token again: starter account add "
 
-// advise sorts what Twilio, or the way to it, said about an account.
-func advise(f *Finding, accountSid string, err error) {
-	switch domain.KindOf(err) {
-	case domain.KindThrottled:
-		f.warn("try again later", "%s: %s", accountSid, err)
-	case domain.KindUnavailable:
-		f.fail("see that this machine reaches Twilio's API, and status.twilio.com", "%s: %s", accountSid, err)
+func ask(ctx context.Context, vault Vault, twilio Twilio, account domain.Account) (o opinion) {
+	sid := account.AccountSid
+	credentials, err := vault.Credentials(ctx, sid)
+	switch {
+	case err == nil:
+		askTwilio(ctx, &o.Finding, twilio, credentials)
+	case domain.KindOf(err) != domain.KindConfiguration:
+		o.fail("see what is said of the database", "%s: %s", sid, err)
+	case !hasAuthToken(account):
+		o.fail("starter account add "+sid+" --token-file FILE", "%s: it has no auth token that is valid now: every webhook of it is refused", sid)
 	default:
-		f.fail("see the account at Twilio; where it is active, store its primary auth token: starter account add "+accountSid+" --token-file FILE",
-			"%s: %s", accountSid, err)
+		o.locked = true
+		o.fail(adviceForLocked+sid+" --token-file FILE", "%s: its token does not decrypt", sid)
+	}
+	return o
+}
+
+func hasAuthToken(account domain.Account) bool {
+	return slices.ContainsFunc(account.Tokens, func(t domain.Token) bool {
+		return t.APIKey == "" && (t.ValidUntil == nil || t.ValidUntil.After(time.Now()))
+	})
+}
+
+// askTwilio tries each login. One that is refused beside an auth token that is accepted is the old or the new one of a rotation;
+// where no auth token is accepted, webhooks will not be verified either.
+func askTwilio(ctx context.Context, f *Finding, twilio Twilio, credentials domain.Credentials) {
+	sid, verified := credentials.AccountSid, false
+	refused := map[string]error{}
+	for _, login := range credentials.Logins {
+		err := twilio.Authenticate(ctx, login)
+		switch {
+		case err == nil:
+			verified = verified || login.User == sid
+		case domain.KindOf(err) == domain.KindThrottled:
+			f.warn("try again later", "%s: %s", sid, err)
+			return
+		case unavailable(err):
+			f.fail("see that this machine reaches Twilio's API, and status.twilio.com", "%s: %s", sid, err)
+			return
+		default:
+			refused[login.TokenID] = err
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(refused)) {
+		if verified {
+			f.warn(fmt.Sprintf("starter account drop-token %s %s, unless it is the one that Twilio will switch to", sid, id),
+				"%s: token %s, beside one that is accepted: %s", sid, id, refused[id])
+		} else {
+			f.fail("see the account at Twilio; where it is active, store its primary auth token: starter account add "+sid+" --token-file FILE",
+				"%s: token %s: %s", sid, id, refused[id])
+		}
 	}
 }
 
@@ -99,13 +124,13 @@ func sum(all []opinion) Finding {
 	var f Finding
 	well, locked := 0, 0
 	for _, one := range all {
-		if len(one.problems) == 0 {
+		if len(one.Problems) == 0 {
 			well++
 		}
 		if one.locked {
 			locked++
 		}
-		f.Problems = append(f.Problems, one.problems...)
+		f.Problems = append(f.Problems, one.Problems...)
 	}
 	f.Found = fmt.Sprintf("accounts that Twilio lets in: %d of %d", well, len(all))
 	if locked == len(all) && locked > 1 {

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,7 +29,8 @@ type directory struct {
 	senders  []domain.Sender
 	err      error            // of every list
 	vault    map[string]error // of decrypting
-	twilio   map[string]error // of Twilio
+	twilio   map[string]error // of Twilio, by token
+	tokens   []domain.Token   // of every account; nil: one, named as the account
 }
 
 var (
@@ -39,17 +41,28 @@ var (
 
 func (d directory) Accounts(context.Context) (list []domain.Account, err error) {
 	for _, sid := range d.accounts {
-		list = append(list, domain.Account{AccountSid: sid})
+		list = append(list, domain.Account{AccountSid: sid, Tokens: d.tokensOf(sid)})
 	}
 	return list, d.err
 }
 
-func (d directory) Credentials(_ context.Context, sid string) (domain.Credentials, error) {
-	return domain.Credentials{AccountSid: sid}, d.vault[sid]
+func (d directory) tokensOf(sid string) []domain.Token {
+	if d.tokens == nil {
+		return []domain.Token{{TokenID: sid}}
+	}
+	return d.tokens
 }
 
-func (d directory) Authenticate(_ context.Context, credentials domain.Credentials) error {
-	return d.twilio[credentials.AccountSid]
+func (d directory) Credentials(_ context.Context, sid string) (domain.Credentials, error) {
+	credentials := domain.Credentials{AccountSid: sid}
+	for _, token := range d.tokensOf(sid) {
+		credentials.Logins = append(credentials.Logins, domain.Login{AccountSid: sid, TokenID: token.TokenID, User: cmp.Or(token.APIKey, sid)})
+	}
+	return credentials, d.vault[sid]
+}
+
+func (d directory) Authenticate(_ context.Context, login domain.Login) error {
+	return d.twilio[login.TokenID]
 }
 
 func (d directory) Senders(context.Context, string) ([]domain.Sender, error) { return d.senders, d.err }
@@ -69,8 +82,17 @@ func TestAccounts(t *testing.T) {
 		"none":       {directory{}, doctor.Warning, 1, []string{"starter account add"}},
 		"one locked": {directory{accounts: both, vault: map[string]error{accountB: locked}}, doctor.Failed, 1, []string{"1 of 2", accountB + ": its token does not decrypt", "PARLEY_KEYSET", "starter account add " + accountB}},
 		"all locked": {directory{accounts: both, vault: map[string]error{accountA: locked, accountB: locked}}, doctor.Failed, 1, []string{"0 of 2", "of any account", "PARLEY_KEYSET"}},
-		"refused":    {directory{accounts: both, twilio: map[string]error{accountA: refused}}, doctor.Failed, 1, []string{"1 of 2", accountA + ": Twilio did not accept", "starter account add " + accountA}},
-		"throttled":  {directory{accounts: both, twilio: map[string]error{accountA: domain.Errorf(domain.KindThrottled, "slowly")}}, doctor.Warning, 1, []string{"slowly"}},
+		"refused":    {directory{accounts: both, twilio: map[string]error{accountA: refused}}, doctor.Failed, 1, []string{"1 of 2", "token " + accountA + ": Twilio did not accept", "starter account add " + accountA}},
+		"switching": {directory{accounts: both[:1], tokens: []domain.Token{{TokenID: "new"}, {TokenID: "old"}}, twilio: map[string]error{"new": refused}},
+			doctor.Warning, 1, []string{"token new, beside one that is accepted", "starter account drop-token " + accountA + " new"}},
+		"two wrong ones": {directory{accounts: both[:1], tokens: []domain.Token{{TokenID: "new"}, {TokenID: "old"}}, twilio: map[string]error{"new": refused, "old": refused}},
+			doctor.Failed, 2, []string{"token new: Twilio did not", "token old: Twilio did not"}},
+		"an API key signs nothing": {directory{accounts: both[:1], tokens: []domain.Token{{TokenID: "key", APIKey: "SK1"}, {TokenID: "old"}}, twilio: map[string]error{"old": refused}},
+			doctor.Failed, 1, []string{"token old: Twilio did not"}},
+		"its last token ended": {directory{accounts: both[:1], tokens: []domain.Token{{TokenID: "old", ValidUntil: new(time.Time)}, {TokenID: "key", APIKey: "SK1"}},
+			vault: map[string]error{accountA: domain.Errorf(domain.KindConfiguration, "it has no auth token")}},
+			doctor.Failed, 1, []string{"no auth token that is valid now", "starter account add " + accountA}},
+		"throttled": {directory{accounts: both, twilio: map[string]error{accountA: domain.Errorf(domain.KindThrottled, "slowly")}}, doctor.Warning, 1, []string{"slowly"}},
 		"no Twilio": {directory{accounts: both, twilio: map[string]error{accountA: domain.Errorf(domain.KindUnavailable, "gone"), accountB: domain.Errorf(domain.KindUnavailable, "gone")}},
 			doctor.Failed, 2, []string{"0 of 2", "gone", "status.twilio.com"}},
 		"no database":    {directory{err: domain.Errorf(domain.KindUnavailable, "gone")}, doctor.Failed, 1, []string{"gone"}},
