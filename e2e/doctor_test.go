@@ -9,11 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for the migrations
-	"go.temporal.io/api/workflowservice/v1"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"parley/contract"
 	"parley/internal/testkit"
@@ -86,7 +83,7 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 			"namespace", []string{"nowhere does not exist", "starter setup"},
 		},
 		"a namespace that nobody set up": {
-			[]string{"TEMPORAL_NAMESPACE=" + bareNamespace(t, s)},
+			[]string{"TEMPORAL_NAMESPACE=" + testkit.BareTemporal(t).Name},
 			map[string]string{"namespace": "warning", "search attributes": "failed", "workers": "failed", "parked flows": "skipped"},
 			"search attributes", []string{contract.SearchOwner.GetName(), "starter setup"},
 		},
@@ -231,16 +228,4 @@ func migratedTo(t *testing.T, version int64) (databaseURL string) {
 		t.Fatal(err)
 	}
 	return databaseURL
-}
-
-// bareNamespace makes a namespace that has none of what setup would make in it.
-func bareNamespace(t *testing.T, s *testkit.Stack) (name string) {
-	t.Helper()
-	name = s.Temporal.Name + "-bare"
-	if _, err := s.Temporal.Client.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
-		Namespace: name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return name
 }
