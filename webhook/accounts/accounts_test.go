@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -41,7 +42,7 @@ func (f *fakeStore) Credentials(ctx context.Context, sid string) (domain.Credent
 	if f.tokens[sid] == "" {
 		return domain.Credentials{}, domain.Errorf(domain.KindNotFound, "account: not found")
 	}
-	return domain.Credentials{AccountSid: sid, AuthToken: f.tokens[sid]}, nil
+	return domain.Credentials{AccountSid: sid, AuthTokens: []string{f.tokens[sid]}}, nil
 }
 
 func (f *fakeStore) Accounts(ctx context.Context) ([]domain.Account, error) {
@@ -106,7 +107,7 @@ func (r *rig) wantRenewed(sid, want string) { r.t.Helper(); r.told(sid, want, r.
 func (r *rig) told(sid, want string, of func(context.Context, string) (domain.Credentials, error)) {
 	r.t.Helper()
 	credentials, err := of(r.t.Context(), sid)
-	got := credentials.AuthToken
+	got := strings.Join(credentials.AuthTokens, " ")
 	if err != nil {
 		got = string(domain.KindOf(err))
 	}
@@ -317,7 +318,7 @@ func TestWhoAsksIsAnsweredInTime(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		started := time.Now()
-		if credentials, err := r.Credentials(ctx, "AC1"); err != nil || credentials.AuthToken != "one" {
+		if credentials, err := r.Credentials(ctx, "AC1"); err != nil || credentials.AuthTokens[0] != "one" {
 			t.Errorf("got %v and %v, want what is remembered", credentials, err)
 		}
 		if _, err := r.Credentials(ctx, "AC2"); domain.KindOf(err) != domain.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {

@@ -50,7 +50,7 @@ type fakeAccounts struct {
 
 func (f *fakeAccounts) Credentials(ctx context.Context, sid string) (domain.Credentials, error) {
 	if sid == accountSid && f.old != "" && f.err == nil {
-		return domain.Credentials{AccountSid: sid, AuthToken: f.old}, ctx.Err()
+		return domain.Credentials{AccountSid: sid, AuthTokens: []string{f.old}}, ctx.Err()
 	}
 	return f.find(ctx, sid, f.err)
 }
@@ -68,7 +68,7 @@ func (f *fakeAccounts) find(ctx context.Context, sid string, err error) (domain.
 	case tokens[sid] == "":
 		return domain.Credentials{}, domain.Errorf(domain.KindNotFound, "account: not found")
 	}
-	return domain.Credentials{AccountSid: sid, AuthToken: tokens[sid]}, ctx.Err()
+	return domain.Credentials{AccountSid: sid, AuthTokens: []string{tokens[sid]}}, ctx.Err()
 }
 
 type fakeStatuses struct {

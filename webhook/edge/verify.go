@@ -72,7 +72,7 @@ func (e *edge) signed(
 	}
 	r.known = true
 	signature := c.Request.Header.Get("X-Twilio-Signature")
-	return e.verifier.Verify([]string{credentials.AuthToken}, c.Request.RequestURI, r.form, nil, signature), nil
+	return e.verifier.Verify(credentials.AuthTokens, c.Request.RequestURI, r.form, nil, signature), nil
 }
 
 // read reads the form. Its errors repeat nothing of it.
