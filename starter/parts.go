@@ -163,6 +163,7 @@ func (p *parts) provisioned() (parts provision.Parts, address string, err error)
 		Namespace:  cmp.Or(options.Namespace, client.DefaultNamespace),
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
+		Schedules:  temporal.ScheduleClient(),
 	}, cmp.Or(options.HostPort, client.DefaultHostPort), nil
 }
 

@@ -132,9 +132,10 @@ func goldenStarter() *starter {
 		SearchAttributes: []provision.Attribute{
 			{Name: "ParleyOwner", State: provision.Created}, {Name: "ParleyStage", State: provision.Exists},
 		},
-		Notes:    []string{"Parley wants closed flows to be kept for 30 days"},
-		Commands: []string{"temporal operator namespace update --namespace default --retention 30d"},
-		Ready:    true,
+		Schedules: []provision.Schedule{{Name: "upkeep.CloseEnded", State: provision.Updated}},
+		Notes:     []string{"Parley wants closed flows to be kept for 30 days"},
+		Commands:  []string{"temporal operator namespace update --namespace default --retention 30d"},
+		Ready:     true,
 	}
 	s.health = unwell(doctor.Warning)
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
