@@ -22,16 +22,11 @@ func (s *store) subscribe(t *testing.T, state string, quotas map[domain.Meter]in
 	must(t, err)
 }
 
-// usage returns acme's usage of a meter, as "used + reserved", after checking that it equals the ledger.
+// usage returns acme's usage of a meter, of all months, as "used + reserved".
 func (s *store) usage(t *testing.T, meter domain.Meter) string {
 	t.Helper()
-	usage := value[string](t, s, `SELECT coalesce(sum(used), 0) || ' + ' || coalesce(sum(reserved), 0) FROM usage WHERE owner_id = $1 AND meter = $2`, acme, meter)
-	ledger := value[string](t, s, `
-		SELECT coalesce(sum(CASE kind WHEN 'settle' THEN quantity WHEN 'credit' THEN -quantity ELSE 0 END), 0) || ' + ' ||
-			coalesce(sum(CASE kind WHEN 'reserve' THEN quantity WHEN 'credit' THEN 0 ELSE -quantity END), 0)
-		FROM ledger WHERE owner_id = $1 AND meter = $2`, acme, meter)
-	equal(t, "usage and ledger of "+string(meter), usage, ledger)
-	return usage
+	s.balanced(t)
+	return value[string](t, s, `SELECT coalesce(sum(used), 0) || ' + ' || coalesce(sum(reserved), 0) FROM usage WHERE owner_id = $1 AND meter = $2`, acme, meter)
 }
 
 func (f flow) tryReserve(t *testing.T) domain.QuotaState {
@@ -209,4 +204,24 @@ func TestWhoDoesNotWantToBeWrittenTo(t *testing.T) {
 	equal(t, "part 2", claim.State, domain.ClaimDenied)
 	equal(t, "a message of ours", s.outbound(t, "Hello").ask(t, patient), domain.ClaimDenied)
 	equal(t, "somebody else", beside.ask(t, patient), domain.ClaimGranted)
+}
+
+// A claim that has a unit, and then no segments, leaves nothing reserved; nor does one whose longer draft is not paid for.
+func TestWhatAClaimTookIsHandedBackWhereTheRestIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterSegments: 2})
+	f := s.inbound(t, "Hello", twoParts()) // 13 segments, and no unit of its turn
+	equal(t, "too long", f.ask(t, patient), domain.ClaimOverQuota)
+	equal(t, "usage", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "0 + 0, 0 + 0")
+
+	other := s.another()
+	earlier := other.inbound(t, "Hello", "")
+	f = other.inbound(t, "Are you there?", "Short")
+	f.begin(t, 1, 1)
+	f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptNotSent})
+	earlier.finish(t, domain.OutcomeCancelled, "") // the draft is stale, and the next one longer
+	f.write(t, twoParts())
+	equal(t, "too long by now", f.ask(t, patient), domain.ClaimOverQuota)
+	equal(t, "usage", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "0 + 0, 0 + 0")
 }

@@ -55,6 +55,7 @@ func (s *store) another() *store {
 	return &other
 }
 
+// newStore is for tests of what happens to messages: whatever it was, the books balance in the end.
 func newStore(t *testing.T) *store {
 	t.Helper()
 	s := emptyStore(t)
@@ -63,6 +64,7 @@ func newStore(t *testing.T) *store {
 		must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: owner.account}, authToken))
 	}
 	must(t, s.directory.AddSender(t.Context(), domain.Sender{AccountSid: account, Channel: domain.ChannelSMS, Address: ourNumber, OwnerID: acme}))
+	t.Cleanup(func() { s.balanced(t) })
 	return s
 }
 
