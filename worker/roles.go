@@ -46,7 +46,7 @@ func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Ciphe
 		persistence: persistence.New(messages),
 		identity:    identity.New(messages),
 		billing:     billing.New(messages),
-		reply:       reply.New(messages, provider),
+		reply:       reply.New(messages, provider, settings.Price()),
 		messaging:   messaging.New(counted{messages, twilioErrors}, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL}),
 	}
 }

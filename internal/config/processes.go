@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"parley/contract"
+	"parley/internal/domain"
 )
 
 // Webhook is the configuration of the webhook process.
@@ -143,6 +144,10 @@ type Model struct {
 	ModelName     string `env:"PARLEY_MODEL_NAME" meaning:"the model's name; required by openai"`
 	ModelBaseURL  string `env:"PARLEY_MODEL_BASE_URL" meaning:"another base URL for an OpenAI-compatible API; empty: OpenAI's own"`
 	OpenAIAPIKey  string `env:"OPENAI_API_KEY" secret:"true" meaning:"key of the OpenAI-compatible API; required by openai"`
+
+	ModelInputPrice  string `env:"PARLEY_MODEL_INPUT_PRICE" meaning:"what a million tokens of a prompt cost, from 0 to 1000, such as 0.15; empty: not known, and what calls cost is stored as not known"`
+	ModelOutputPrice string `env:"PARLEY_MODEL_OUTPUT_PRICE" meaning:"what a million tokens of an answer cost, such as 0.60; one price needs the other, and the currency"`
+	ModelCurrency    string `env:"PARLEY_MODEL_CURRENCY" meaning:"the currency of both prices, as in ISO 4217, such as USD"`
 }
 
 // The providers of replies.
@@ -151,8 +156,22 @@ const (
 	ProviderOpenAI   = "openai"
 )
 
+// Price returns what the model costs, nil where that is not known.
+func (c *Model) Price() *domain.ModelPrice {
+	price, err := domain.ParseModelPrice(c.ModelInputPrice, c.ModelOutputPrice, c.ModelCurrency)
+	if err != nil { // checked when it was loaded: there is none
+		return nil
+	}
+	return &price
+}
+
 func (c *Model) check() []error {
 	problems := baseURL("PARLEY_MODEL_BASE_URL", c.ModelBaseURL)
+	if c.ModelInputPrice+c.ModelOutputPrice+c.ModelCurrency != "" {
+		if _, err := domain.ParseModelPrice(c.ModelInputPrice, c.ModelOutputPrice, c.ModelCurrency); err != nil {
+			problems = append(problems, fmt.Errorf("PARLEY_MODEL_INPUT_PRICE, PARLEY_MODEL_OUTPUT_PRICE, PARLEY_MODEL_CURRENCY: all or none: %w", err))
+		}
+	}
 	switch c.ModelProvider {
 	case ProviderScripted:
 	case ProviderOpenAI:

@@ -80,6 +80,7 @@ type TracedAttempt struct {
 	Error      string       `json:"error,omitempty"`
 	BegunAt    time.Time    `json:"begun_at"`
 	ResolvedAt *time.Time   `json:"resolved_at,omitempty"`
+	Price      *Money       `json:"price,omitempty"` // what Twilio takes for it, once Twilio says so
 }
 
 // TracedEvent is a row of message_events.
@@ -108,4 +109,5 @@ type TracedAIRun struct {
 	OutputTokens int       `json:"output_tokens"`
 	LatencyMS    int       `json:"latency_ms"`
 	CreatedAt    time.Time `json:"created_at"`
+	Cost         *Money    `json:"cost,omitempty"` // missing where no price was known
 }
