@@ -84,7 +84,7 @@ func TestAMessageAcrossTheEdgesOfMonths(t *testing.T) {
 	f.finish(t, domain.OutcomeReplied, "")
 	equal(t, "January", s.used(t, "2031-01"), "1 + 0, 1 + 0, ")
 	equal(t, "months that the ledger names", value[string](t, s, `SELECT string_agg(DISTINCT to_char(period, 'YYYY-MM'), ' ') FROM ledger`), "2031-01")
-	month, err := s.directory.Ledger(t.Context(), acme, time.Date(2031, 3, 9, 0, 0, 0, 0, time.UTC), "")
+	month, err := s.directory.Ledger(t.Context(), acme, domain.LedgerSearch{Month: time.Date(2031, 3, 9, 0, 0, 0, 0, time.UTC)})
 	must(t, err)
 	equal(t, "entries of March", len(month), 0)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -116,6 +117,8 @@ func everyMethod(t *testing.T, s *store) {
 	_, _, err = s.messages.Accepted(ctx, acme, f.key(1, 2))
 	must(t, err)
 	_, err = s.messages.Settle(ctx, acme, f.workflowID, f.messageID)
+	must(t, err)
+	_, err = s.messages.Unpriced(ctx, time.Hour, 10)
 	must(t, err)
 	f.finish(t, domain.OutcomeReplied, "")
 	for _, id := range []string{f.workflowID, f.messageID, sid} {
