@@ -48,6 +48,11 @@ func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 	if _, err := bind(ctx, tx, r.AttemptKey, r.Sid); err != nil {
 		return err
 	}
+	if domain.OptedOut(r.ErrorCode) { // a look-up may be the first to tell
+		if err := withdraw(ctx, tx, r.AttemptKey, r.ErrorCode); err != nil {
+			return err
+		}
+	}
 	return moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments, r.Price))
 }
 
