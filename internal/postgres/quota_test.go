@@ -39,7 +39,6 @@ func (f flow) tryReserve(t *testing.T) domain.QuotaState {
 }
 
 // Of many that ask at once for what some can have, exactly those get it: replies by their reservation, segments by the claim of what is sent.
-// A step that could not tell in time asks again, as Temporal has it do.
 func TestAQuotaIsNeverOvershot(t *testing.T) {
 	t.Parallel()
 	for meter, c := range map[domain.Meter]struct {
@@ -75,10 +74,7 @@ func TestAQuotaIsNeverOvershot(t *testing.T) {
 			}
 			answers := map[string]int{}
 			for _, answer := range together(c.people, func(i int) string {
-				answer, err := c.ask(t.Context(), flows[i])
-				for domain.KindOf(err) == domain.KindUnavailable && t.Context().Err() == nil {
-					answer, err = c.ask(t.Context(), flows[i])
-				}
+				answer, err := insist(t.Context(), func(ctx context.Context) (string, error) { return c.ask(ctx, flows[i]) })
 				switch {
 				case err != nil:
 					return err.Error()

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -355,6 +356,16 @@ func together[T any](n int, fn func(i int) T) []T {
 	close(ready)
 	running.Wait()
 	return results
+}
+
+// insist asks until the database answers: many ask at once, on a machine that does other things too. A step does so as well, by its retries.
+func insist[T any](ctx context.Context, ask func(context.Context) (T, error)) (answer T, err error) {
+	for {
+		answer, err = ask(ctx)
+		if err == nil || domain.KindOf(err) != domain.KindUnavailable || ctx.Err() != nil {
+			return answer, err
+		}
+	}
 }
 
 func must(t *testing.T, err error) {
