@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"parley/internal/config"
 	"parley/internal/postgres"
 	"parley/internal/secrets"
 	"parley/internal/telemetry"
 	"parley/internal/temporalclient"
+	"parley/webhook/accounts"
 	"parley/webhook/edge"
 )
 
@@ -63,14 +65,19 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	if err != nil {
 		return nil, err
 	}
+	known, err := accounts.New(postgres.NewDirectory(pool, cipher), metrics.Meter("parley/webhook"), time.Now)
+	if err != nil {
+		return nil, err
+	}
 	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,
-		Accounts:  postgres.NewDirectory(pool, cipher),
+		Accounts:  known,
 		Statuses:  postgres.NewMessages(pool),
 		Flows:     edge.NewTemporal(temporal),
 		Logger:    logger,
 		Meter:     metrics.Meter("parley/webhook"),
 		Errors:    twilioErrors,
+		Now:       time.Now,
 	})
 	if err != nil {
 		return nil, err
