@@ -32,6 +32,7 @@ const (
 	messageSid = "SM0123456789abcdef0123456789abcdef"
 	token      = "11112222333344445555666677778888"
 	otherToken = "88887777666655554444333322221111"
+	callerKey  = "a-key-of-a-gateway-of-our-own-0001"
 )
 
 var (
@@ -140,7 +141,10 @@ type bench struct {
 	now      time.Time // of the edge, for its limits
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { t.Helper(); return newBenchAt(t, publicURL) }
+
+// newBenchAt returns an edge that is configured at Twilio with a public URL.
+func newBenchAt(t *testing.T, publicURL string) *bench {
 	t.Helper()
 	b := &bench{reader: sdkmetric.NewManualReader(), flows: fakeFlows{known: map[string]bool{}}, now: time.Now()}
 	logger, meter := slog.New(slog.NewJSONHandler(&b.log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test")
@@ -149,7 +153,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Accounts: &b.accounts, Statuses: &b.statuses, Flows: &b.flows,
+		PublicURL: publicURL, Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys{callerKey}}, Accounts: &b.accounts, Statuses: &b.statuses, Flows: &b.flows,
 		Logger: logger, Meter: meter, Errors: twilioErrors, Now: func() time.Time { return b.now },
 	})
 	if err != nil {

@@ -210,7 +210,8 @@ func TestEveryStepHasABound(t *testing.T) {
 	b := newBench(t)
 	bounds := &boundedFlows{}
 	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Accounts: &b.accounts, Statuses: &b.statuses, Flows: bounds, Logger: discard(), Meter: noMeter(),
+		PublicURL: publicURL, Verifiers: []edge.Verifier{edge.TwilioVerifier{}}, Accounts: &b.accounts, Statuses: &b.statuses, Flows: bounds,
+		Logger: discard(), Meter: noMeter(), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
