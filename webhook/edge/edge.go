@@ -5,7 +5,7 @@
 //
 // What each answer tells Twilio:
 //
-//	200, 204  it is durable: a flow runs, or a row holds it (a repeated message: the same flow)
+//	200, 204  it is durable: a flow runs, or a row holds it, from which one is started (a repeated message: the same flow)
 //	400, 413, 415  the request is not one of Twilio's; sending it again changes nothing
 //	403       the account is not known, or the signature is not its own
 //	429       one of these, where they were too many
@@ -29,6 +29,7 @@ import (
 	"parley/internal/domain"
 	"parley/internal/telemetry"
 	"parley/internal/twilio"
+	"parley/webhook/inbox"
 )
 
 // The paths that are configured at Twilio, below the public URL. The status callback's is twilio.StatusPath.
@@ -52,10 +53,14 @@ type Statuses interface {
 	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
 }
 
-// Flows starts and tells flows.
+// Inbox makes inbound messages durable.
+type Inbox interface {
+	// Accept makes a message durable, or returns KindUnavailable. Key: account and message.
+	Accept(ctx context.Context, received domain.Received) (inbox.Acceptance, error)
+}
+
+// Flows tells flows what happened.
 type Flows interface {
-	// StartInbound starts the flow of a message, and reports false where it was started before. Key: account and message.
-	StartInbound(ctx context.Context, received domain.Received) (started bool, err error)
 	// SignalDelivery tells a flow how a delivery ended. A flow that is closed or unknown is no error: the row holds it.
 	SignalDelivery(ctx context.Context, workflowID string, delivery contract.Delivery) error
 }
@@ -65,6 +70,7 @@ type Parts struct {
 	PublicURL string // as it is configured at Twilio, without a trailing slash
 	Verifiers []Verifier
 	Accounts  Accounts
+	Inbox     Inbox
 	Statuses  Statuses
 	Flows     Flows
 	Logger    *slog.Logger
@@ -76,6 +82,7 @@ type Parts struct {
 // edge holds the parts at work.
 type edge struct {
 	accounts  Accounts
+	inbox     Inbox
 	statuses  Statuses
 	flows     Flows
 	verifiers []Verifier
@@ -92,7 +99,7 @@ func New(parts Parts) (http.Handler, error) {
 		return nil, err
 	}
 	e := &edge{
-		accounts: parts.Accounts, statuses: parts.Statuses, flows: parts.Flows,
+		accounts: parts.Accounts, inbox: parts.Inbox, statuses: parts.Statuses, flows: parts.Flows,
 		verifiers: parts.Verifiers, strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
