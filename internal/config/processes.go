@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type Webhook struct {
 	Keyset
 	Public
 	Edge
+	Callers
 }
 
 // Worker is the configuration of a worker process.
@@ -108,8 +110,11 @@ func (c *Keyset) check() []error {
 
 // Public is how Twilio reaches the webhook.
 type Public struct {
-	PublicURL string `env:"PARLEY_PUBLIC_URL" required:"true" meaning:"the webhook's URL as it is configured at Twilio, without /webhooks: https://parley.example.com. Signatures are checked against it"`
+	PublicURL string `env:"PARLEY_PUBLIC_URL" required:"true" meaning:"the webhook's URL as it is configured at Twilio, without /webhooks: https://parley.example.com, or with a prefix that your proxy may leave or take away. Signatures are checked against it"`
 }
+
+// plainPath is a path that no proxy writes in another way, and that is no pattern to a router.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/?$`)
 
 func (c *Public) check() []error {
 	if c.PublicURL == "" {
@@ -118,6 +123,9 @@ func (c *Public) check() []error {
 	u, err := url.Parse(c.PublicURL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return []error{errors.New("PARLEY_PUBLIC_URL: want https://host[:port][/prefix] without query, fragment or user")}
+	}
+	if !plainPath.MatchString(u.EscapedPath()) {
+		return []error{errors.New("PARLEY_PUBLIC_URL: want a prefix of letters, digits and - . _ ~ alone")}
 	}
 	if strings.Contains(u.Hostname(), "_") {
 		return []error{errors.New("PARLEY_PUBLIC_URL: Twilio refuses a status callback whose host has an underscore")}
@@ -132,6 +140,33 @@ type Edge struct {
 }
 
 func (c *Edge) check() []error { return listenAddress("PARLEY_LISTEN", c.Listen) }
+
+// Callers are programs of the deployment's own that may post to the webhook as Twilio does.
+type Callers struct {
+	CallerKeys string `env:"PARLEY_CALLER_KEYS" secret:"true" meaning:"keys that programs of yours sign requests to the webhook with, for any account, in X-Parley-Signature; each at least 32 characters, comma-separated. Empty: only Twilio is believed"`
+}
+
+// minCallerKey is the shortest key, in characters: as many as Twilio's own tokens have.
+const minCallerKey = 32
+
+// CallerKeyList returns the keys.
+func (c *Callers) CallerKeyList() (keys []string) {
+	for key := range strings.SplitSeq(c.CallerKeys, ",") {
+		if key = strings.TrimSpace(key); key != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (c *Callers) check() []error {
+	for _, key := range c.CallerKeyList() {
+		if len(key) < minCallerKey {
+			return []error{fmt.Errorf("PARLEY_CALLER_KEYS: want at least %d characters a key", minCallerKey)}
+		}
+	}
+	return nil
+}
 
 // Twilio says where Twilio's API is.
 type Twilio struct {

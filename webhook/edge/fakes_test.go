@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 	"parley/internal/telemetry"
 	"parley/internal/twilio"
 	"parley/webhook/edge"
+	"parley/webhook/inbox"
 )
 
 const (
@@ -32,10 +34,12 @@ const (
 	messageSid = "SM0123456789abcdef0123456789abcdef"
 	token      = "11112222333344445555666677778888"
 	otherToken = "88887777666655554444333322221111"
+	callerKey  = "a-key-of-a-gateway-of-our-own-0001"
 )
 
 var (
 	_ edge.Accounts = (*fakeAccounts)(nil)
+	_ edge.Inbox    = (*fakeInbox)(nil)
 	_ edge.Statuses = (*fakeStatuses)(nil)
 	_ edge.Flows    = (*fakeFlows)(nil)
 )
@@ -90,31 +94,33 @@ type signal struct {
 	delivery   contract.Delivery
 }
 
-type fakeFlows struct {
-	mu      sync.Mutex
-	known   map[string]bool
-	started []domain.Received
-	signals []signal
-	err     error
-	panics  bool
+type fakeInbox struct {
+	mu     sync.Mutex
+	as     inbox.Acceptance // of a new message
+	taken  []domain.Received
+	err    error
+	panics bool
 }
 
-func (f *fakeFlows) StartInbound(ctx context.Context, received domain.Received) (bool, error) {
+func (f *fakeInbox) Accept(ctx context.Context, received domain.Received) (inbox.Acceptance, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics {
 		panic("with a phone number: +15005550100")
 	}
 	if f.err != nil || ctx.Err() != nil {
-		return false, cmpErr(f.err, ctx.Err())
+		return "", cmpErr(f.err, ctx.Err())
 	}
-	id := contract.InboundWorkflowID(received.AccountSid, received.MessageSid)
-	if f.known[id] {
-		return false, nil
+	if slices.ContainsFunc(f.taken, func(r domain.Received) bool { return r.MessageSid == received.MessageSid }) {
+		return inbox.Duplicate, nil
 	}
-	f.known[id] = true
-	f.started = append(f.started, received)
-	return true, nil
+	f.taken = append(f.taken, received)
+	return f.as, nil
+}
+
+type fakeFlows struct {
+	signals []signal
+	err     error
 }
 
 func (f *fakeFlows) SignalDelivery(_ context.Context, workflowID string, delivery contract.Delivery) error {
@@ -132,6 +138,7 @@ func cmpErr(first, second error) error {
 // bench is an edge over fakes.
 type bench struct {
 	accounts fakeAccounts
+	inbox    fakeInbox
 	statuses fakeStatuses
 	flows    fakeFlows
 	log      bytes.Buffer
@@ -140,16 +147,20 @@ type bench struct {
 	now      time.Time // of the edge, for its limits
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { t.Helper(); return newBenchAt(t, publicURL) }
+
+// newBenchAt returns an edge that is configured at Twilio with a public URL.
+func newBenchAt(t *testing.T, publicURL string) *bench {
 	t.Helper()
-	b := &bench{reader: sdkmetric.NewManualReader(), flows: fakeFlows{known: map[string]bool{}}, now: time.Now()}
+	b := &bench{reader: sdkmetric.NewManualReader(), inbox: fakeInbox{as: inbox.Started}, now: time.Now()}
 	logger, meter := slog.New(slog.NewJSONHandler(&b.log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test")
 	twilioErrors, err := telemetry.NewTwilioErrors(t.Context(), meter, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Accounts: &b.accounts, Statuses: &b.statuses, Flows: &b.flows,
+		PublicURL: publicURL, Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys{callerKey}},
+		Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
 		Logger: logger, Meter: meter, Errors: twilioErrors, Now: func() time.Time { return b.now },
 	})
 	if err != nil {

@@ -104,8 +104,8 @@ func TestAVerifiedMessageIsNeverRefusedForTheStrangersOfItsAddress(t *testing.T)
 			t.Fatalf("after %d strangers: got %d, want 200", n+1, w.Code)
 		}
 	}
-	if len(b.flows.started) != 20 {
-		t.Errorf("%d flows started, want 20", len(b.flows.started))
+	if len(b.inbox.taken) != 20 {
+		t.Errorf("%d messages taken, want 20", len(b.inbox.taken))
 	}
 }
 
