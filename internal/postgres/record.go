@@ -24,16 +24,17 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 	if err != nil {
 		return recorded, err
 	}
-	theirs, err := domain.ParseAddress(in.Received.From)
+	person, err := domain.NewPerson(in.Received.From, in.Received.OtherAddress(), in.Received.ProfileName)
 	if err != nil {
 		return recorded, err
 	}
+	theirs := person.Address
 	if err := domain.SameChannel(ours, theirs); err != nil {
 		return recorded, err
 	}
 	in.Received = storable(in.Received)
 	err = inTx(ctx, m.pool, "inbound message", func(ctx context.Context, tx pgx.Tx) error {
-		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, in.Received.ProfileName)
+		p, err := enterPair(ctx, tx, in.OwnerID, ours, person)
 		if err != nil {
 			return err
 		}
@@ -41,11 +42,11 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 		if err != nil {
 			return err
 		}
-		person, err := relationOf(ctx, tx, in, ours, theirs)
+		relation, err := relationOf(ctx, tx, in, ours, theirs)
 		if err != nil {
 			return err
 		}
-		word, err := wordOf(ctx, tx, in, person)
+		word, err := wordOf(ctx, tx, in, relation)
 		if err != nil {
 			return err
 		}
@@ -68,7 +69,7 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			if err := advance(ctx, tx, p); err != nil {
 				return err
 			}
-			if err := errors.Join(belong(ctx, tx, in, person, ours), obey(ctx, tx, in, word, id, ours, theirs)); err != nil {
+			if err := errors.Join(belong(ctx, tx, in, relation, ours), obey(ctx, tx, in, word, id, ours, theirs)); err != nil {
 				return err
 			}
 			recorded = domain.Recorded{MessageID: id, ReplyState: state, ConsentWord: word}
@@ -79,10 +80,10 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			return conflictIfMissing(err, "the message is stored for another owner")
 		}
 		if recorded.ConsentWord != "" {
-			recorded.Confirm = person.confirmation(in, recorded.ConsentWord)
+			recorded.Confirm = relation.confirmation(in, recorded.ConsentWord)
 			return nil
 		}
-		recorded.Denied = person.withdrawn
+		recorded.Denied = relation.withdrawn
 		if domain.Parts(in.Received.Body) != nil {
 			return nil
 		}
@@ -121,7 +122,7 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		if recorded.Parts = len(outboundParts(in.Body, in.Media)); recorded.Parts == 0 {
 			return domain.Errorf(domain.KindInvalid, "a message needs a body or media")
 		}
-		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, "")
+		p, err := enterPair(ctx, tx, in.OwnerID, ours, domain.Person{Address: theirs})
 		if err != nil {
 			return err
 		}
@@ -144,22 +145,12 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		}
 		err = tx.QueryRow(ctx, `
 			SELECT message_id, reply_state, finished_at IS NOT NULL FROM messages
-			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND kind = $6
-				AND ($6 <> 'message' OR (body = $4 AND media = $5)) -- an owner may change a text at any time`,
+			WHERE owner_id = $1 AND idempotency_key = $2 AND kind = $6
+				AND ($6 <> 'message' OR (pair_id = $3 AND body = $4 AND media = $5)) -- a system text goes out once, whatever the owner has it say by now, and from whichever sender`,
 			in.OwnerID, in.Key, p.id, in.Body, in.Media, in.Kind).Scan(&recorded.MessageID, &recorded.ReplyState, &recorded.Finished)
 		return conflictIfMissing(err, "the key was used for another message")
 	})
 	return recorded, err
-}
-
-// ResolveContact returns the contact behind an address, which is added where it is new. Key: (owner, channel, address).
-// A profile name is kept until another comes.
-func (m *Messages) ResolveContact(ctx context.Context, ownerID string, address domain.Address, profileName string) (contactID string, err error) {
-	err = inTx(ctx, m.pool, "contact", func(ctx context.Context, tx pgx.Tx) error {
-		contactID, err = upsertContact(ctx, tx, ownerID, address, profileName)
-		return err
-	})
-	return contactID, err
 }
 
 // pair is the locked row of (our address, their address), with the person.
@@ -170,7 +161,7 @@ type pair struct {
 }
 
 // enterPair locks a pair's row, made where it is new, and finds the person.
-func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours, theirs domain.Address, profileName string) (p pair, err error) {
+func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours domain.Address, person domain.Person) (p pair, err error) {
 	id, err := newID()
 	if err != nil {
 		return p, err
@@ -179,10 +170,10 @@ func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours, theirs doma
 	if err := tx.QueryRow(ctx, `
 		INSERT INTO pairs (pair_id, owner_id, channel, our_address, their_address) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (owner_id, channel, our_address, their_address) DO UPDATE SET next_seq = pairs.next_seq
-		RETURNING pair_id, next_seq`, id, ownerID, ours.Channel, ours.Value, theirs.Value).Scan(&p.id, &p.seq); err != nil {
+		RETURNING pair_id, next_seq`, id, ownerID, ours.Channel, ours.Value, person.Address.Value).Scan(&p.id, &p.seq); err != nil {
 		return p, err
 	}
-	p.contactID, err = upsertContact(ctx, tx, ownerID, theirs, profileName)
+	p.contactID, _, err = meet(ctx, tx, ownerID, person)
 	return p, err
 }
 
@@ -190,21 +181,6 @@ func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours, theirs doma
 func advance(ctx context.Context, tx pgx.Tx, p pair) error {
 	_, err := tx.Exec(ctx, `UPDATE pairs SET next_seq = next_seq + 1 WHERE pair_id = $1`, p.id)
 	return err
-}
-
-// upsertContact always writes: RecordInbound and ResolveContact do it for the same person at the same time, and a row
-// that the other has not committed yet can only be waited for.
-func upsertContact(ctx context.Context, tx pgx.Tx, ownerID string, address domain.Address, profileName string) (contactID string, err error) {
-	id, err := newID()
-	if err != nil {
-		return "", err
-	}
-	err = tx.QueryRow(ctx, `
-		INSERT INTO contacts (contact_id, owner_id, channel, address, profile_name) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (owner_id, channel, address) DO UPDATE
-		SET profile_name = coalesce(nullif(excluded.profile_name, ''), contacts.profile_name)
-		RETURNING contact_id`, id, ownerID, address.Channel, address.Value, text(profileName)).Scan(&contactID)
-	return contactID, err
 }
 
 // outboundParts returns the bodies that a message of ours is sent as. Media without a text is one part.
