@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 
@@ -123,7 +124,7 @@ func (r consentResult) print(p *page) {
 	}
 	for _, consent := range r.Consents {
 		address := domain.Address{Channel: consent.Channel, Value: consent.Address}
-		p.line("%s %s %s since %s", address, whether(consent.State), consent.Sender, at(consent.At))
+		p.paragraph("", fmt.Sprintf("%s %s %s since %s", address, whether(consent.State), consent.Sender, at(consent.At)))
 	}
 	if len(r.Consents) > 1 {
 		p.paragraph("", "For a sender, and the messaging service that it belongs to, the latest counts.")
