@@ -55,6 +55,12 @@ type Messages interface {
 	Contacts(ctx context.Context, ownerID string, unregistered bool, limit int) ([]domain.Contact, error)
 	Contact(ctx context.Context, ownerID string, address domain.Address) (domain.Contact, error)
 	SetContact(ctx context.Context, ownerID string, address domain.Address, change domain.ContactChange) error
+	Conversations(ctx context.Context, filter domain.ConversationFilter) ([]domain.Conversation, error)
+	// Conversation returns KindNotFound where there is none with this id, as do the two that change one; these return KindConflict where it
+	// is not in a state for that.
+	Conversation(ctx context.Context, id string, messages int) (domain.ConversationHistory, error)
+	CloseConversation(ctx context.Context, id, reason string) error
+	ResumeConversation(ctx context.Context, id, reason string) error
 }
 
 // Twilio reads messages at Twilio.
@@ -104,7 +110,7 @@ func New(parts Parts, streams Streams) *cobra.Command {
 	c := &commands{parts: parts, streams: streams}
 	root := group("starter", "Set up, send, follow and operate Parley",
 		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.contact(), c.consent(),
-		c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
+		c.conversation(), c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
 		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")
