@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/user"
 
 	"go.temporal.io/sdk/client"
 
@@ -31,13 +33,27 @@ func (p *parts) forCommands() cli.Parts {
 	return cli.Parts{
 		Directory: p.directory,
 		Messages:  p.messages,
+		Spool:     p.spool,
 		Flows:     p.flows,
 		Twilio:    p.twilio,
 		Setup:     p.setup,
 		NewKeyset: secrets.Generate,
 		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
 		Getenv:    p.getenv,
+		Operator:  operator(),
 	}
+}
+
+// operator says who runs the command: the user and the machine, as far as the system tells.
+func operator() string {
+	name := "unknown"
+	if who, err := user.Current(); err == nil {
+		name = who.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
 }
 
 func (p *parts) close() {
@@ -73,16 +89,30 @@ func (p *parts) database(ctx context.Context) (*postgres.Pool, error) {
 	return p.pool, nil
 }
 
-func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
+// secret returns what stores need that encrypt.
+func (p *parts) secret(ctx context.Context) (*postgres.Pool, *secrets.Cipher, error) {
 	pool, err := p.database(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cipher, err := secrets.Load(p.settings.Keyset.Keyset, p.settings.KeysetFile)
+	return pool, cipher, err
+}
+
+func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
+	pool, cipher, err := p.secret(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return postgres.NewDirectory(pool, cipher), nil
+}
+
+func (p *parts) spool(ctx context.Context) (cli.Spool, error) {
+	pool, cipher, err := p.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewSpool(pool, cipher), nil
 }
 
 func (p *parts) messages(ctx context.Context) (cli.Messages, error) {
@@ -140,6 +170,7 @@ func (p *parts) setup(ctx context.Context) (provision.Report, error) {
 		Namespace:  options.Namespace,
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
+		Schedules:  temporal.ScheduleClient(),
 	})
 }
 

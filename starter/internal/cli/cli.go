@@ -27,7 +27,9 @@ type Directory interface {
 	SetSettings(ctx context.Context, ownerID string, values map[string]string) error
 	UnsetSetting(ctx context.Context, ownerID, name string) error
 	Settings(ctx context.Context, ownerID string) (domain.Settings, error)
-	AddAccount(ctx context.Context, account domain.Account, authToken string) error
+	AddAccount(ctx context.Context, account domain.Account, token domain.NewToken) error
+	AddToken(ctx context.Context, accountSid string, token domain.NewToken, keep time.Duration) (tokenID string, err error)
+	DropToken(ctx context.Context, accountSid, tokenID string) error
 	Accounts(ctx context.Context) ([]domain.Account, error)
 	RemoveAccount(ctx context.Context, accountSid string) error
 	Credentials(ctx context.Context, accountSid string) (domain.Credentials, error)
@@ -63,6 +65,14 @@ type Messages interface {
 	ResumeConversation(ctx context.Context, id, reason string) error
 }
 
+// Spool is the inbound messages whose flow could not be started yet.
+type Spool interface {
+	// List returns those that were refused, then those that have waited longest.
+	List(ctx context.Context, most int) ([]domain.SpoolEntry, error)
+	// Remove returns KindNotFound where there is no such message.
+	Remove(ctx context.Context, key domain.SpoolKey) error
+}
+
 // Twilio reads messages at Twilio.
 type Twilio interface {
 	// Fetch returns KindNotFound where the account has no such message, and KindInvalid for what is not a message's sid.
@@ -73,12 +83,14 @@ type Twilio interface {
 type Parts struct {
 	Directory func(context.Context) (Directory, error)
 	Messages  func(context.Context) (Messages, error)
+	Spool     func(context.Context) (Spool, error)
 	Flows     func(context.Context) (*flow.Flows, error)
 	Twilio    func(context.Context) (Twilio, error)
 	Setup     func(context.Context) (provision.Report, error)
 	NewKeyset func() (string, error)
 	Explain   func(code int) string // a sentence about one of Twilio's error codes
 	Getenv    func(string) string
+	Operator  string // who runs the command, as it is stored with what they change
 }
 
 // Streams are the process's standard streams. Out is a terminal where Terminal is set, and may be drawn over.
@@ -111,6 +123,7 @@ func New(parts Parts, streams Streams) *cobra.Command {
 	root := group("starter", "Set up, send, follow and operate Parley",
 		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.contact(), c.consent(),
 		c.conversation(), c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
+		c.spool(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
 		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")
