@@ -62,6 +62,7 @@ type Flows interface {
 // Parts is what the edge is made of.
 type Parts struct {
 	PublicURL string // as it is configured at Twilio, without a trailing slash
+	InFlight  int    // requests that are handled at once; more get 503
 	Accounts  Accounts
 	Inbox     Inbox
 	Statuses  Statuses
@@ -77,6 +78,7 @@ type edge struct {
 	inbox    Inbox
 	statuses Statuses
 	flows    Flows
+	places   places
 	verifier *twilio.Verifier
 	logger   *slog.Logger
 	counts   counters
@@ -91,7 +93,7 @@ func New(parts Parts) (http.Handler, error) {
 	}
 	e := &edge{
 		accounts: parts.Accounts, inbox: parts.Inbox, statuses: parts.Statuses, flows: parts.Flows,
-		verifier: twilio.NewVerifier(parts.PublicURL), logger: parts.Logger, counts: counts, errors: parts.Errors,
+		places: make(places, parts.InFlight), verifier: twilio.NewVerifier(parts.PublicURL), logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
 	engine := gin.New()          // without gin's logger: it prints query strings
@@ -109,18 +111,17 @@ func New(parts Parts) (http.Handler, error) {
 
 // handle answers one request: it is verified, then processed, then answered. This is the one place that logs what was
 // refused.
-func (e *edge) handle(process func(context.Context, *request) error, answer gin.HandlerFunc) gin.HandlerFunc {
+func (e *edge) handle(handle func(context.Context, *request) error, answer gin.HandlerFunc) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		// Who hangs up early gets what was asked for all the same: half a start helps nobody. Every step has its own bound.
 		ctx := context.WithoutCancel(c.Request.Context())
 		r := &request{path: c.FullPath(), url: domain.Plain(e.verifier.URL(c.Request.RequestURI), maxLogged)}
-		err := e.verify(ctx, c, r)
-		if err == nil {
-			err = process(ctx, r)
-		}
-		if err != nil {
+		if err := e.process(ctx, c, r, handle); err != nil {
 			status := statusOf(err)
 			e.logRefusal(ctx, r, status, err)
+			if status == http.StatusServiceUnavailable {
+				c.Header("Retry-After", retryAfter)
+			}
 			c.AbortWithStatus(status)
 		} else {
 			answer(c)
@@ -128,6 +129,9 @@ func (e *edge) handle(process func(context.Context, *request) error, answer gin.
 		e.counts.request(ctx, r.path, c.Writer.Status())
 	}
 }
+
+// retryAfter is what a 503 says, in seconds. Twilio has its own idea of it; whatever stands before us may listen.
+const retryAfter = "1"
 
 // emptyTwiML answers a message with nothing: the reply is sent by its flow. A text/plain body would be sent as the reply.
 const emptyTwiML = `<?xml version="1.0" encoding="UTF-8"?><Response/>`

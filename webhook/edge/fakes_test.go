@@ -32,6 +32,7 @@ const (
 	messageSid = "SM0123456789abcdef0123456789abcdef"
 	token      = "11112222333344445555666677778888"
 	otherToken = "88887777666655554444333322221111"
+	inFlight   = 3
 )
 
 var (
@@ -79,9 +80,15 @@ type fakeInbox struct {
 	taken  []domain.Received
 	err    error
 	panics bool
+	began  chan struct{} // nil, or told of each message
+	hold   chan struct{} // nil, or what it waits for then
 }
 
 func (f *fakeInbox) Accept(ctx context.Context, received domain.Received) (inbox.Acceptance, error) {
+	if f.began != nil {
+		f.began <- struct{}{}
+		<-f.hold
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics {
@@ -134,7 +141,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
+		PublicURL: publicURL, InFlight: inFlight, Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
 		Logger: logger, Meter: meter, Errors: twilioErrors,
 	})
 	if err != nil {
