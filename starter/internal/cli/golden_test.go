@@ -47,6 +47,9 @@ func TestGolden(t *testing.T) {
 		"ledger":                 {"ledger", "acme", "--workflow", "inbound:sent"},
 		"consent-show":           {"consent", "show", "+15557654321", "--owner", "acme"},
 		"consent-show-nothing":   {"consent", "show", "+15557650000", "--owner", "acme"},
+		"conversation-list":      {"conversation", "list"},
+		"conversation-show":      {"conversation", "show", "c-looping"},
+		"conversation-resume":    {"conversation", "resume", "c-looping", "--reason", "a person"},
 		"secrets-keygen":         {"secrets", "keygen"},
 		"send":                   send("--key", "k1"),
 		"parked":                 {"parked", "--limit", "2"},
@@ -242,6 +245,7 @@ func sentResult(context.Context) (contract.MessageResult, error) {
 
 func sentTrace() domain.Trace {
 	message := inboundMessage("m-sent", "inbound:sent")
+	message.ConversationID = "c-before"
 	finished := created.Add(3 * time.Second)
 	message.ReplyState, message.Outcome, message.FinishedAt = domain.ReplyAnswered, domain.OutcomeReplied, &finished
 	return domain.Trace{
