@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 
@@ -14,6 +15,7 @@ import (
 	"parley/internal/secrets"
 	"parley/internal/telemetry"
 	"parley/internal/temporalclient"
+	"parley/webhook/accounts"
 	"parley/webhook/edge"
 	"parley/webhook/inbox"
 )
@@ -76,6 +78,10 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	if err != nil {
 		return nil, err
 	}
+	known, err := accounts.New(postgres.NewDirectory(pool, cipher), metrics.Meter("parley/webhook"), time.Now)
+	if err != nil {
+		return nil, err
+	}
 	flows := edge.NewTemporal(temporal)
 	p.inbox, err = inbox.New(ctx, inbox.Parts{
 		Flows: flows, Spool: postgres.NewSpool(pool, cipher), Logger: logger, Meter: metrics.Meter("parley/webhook"),
@@ -86,13 +92,14 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,
 		InFlight:  settings.MaxInFlight,
-		Accounts:  postgres.NewDirectory(pool, cipher),
+		Accounts:  known,
 		Inbox:     p.inbox,
 		Statuses:  postgres.NewMessages(pool),
 		Flows:     flows,
 		Logger:    logger,
 		Meter:     metrics.Meter("parley/webhook"),
 		Errors:    twilioErrors,
+		Now:       time.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second // header and body
 	// From the end of the header: the body (below 10 s) and the longest handling, a status with its account, transaction and
-	// signal (2 + 4 + 4 s), with 5 s to spare.
+	// signal (3 + 4 + 4 s), with 4 s to spare.
 	writeTimeout   = 25 * time.Second
 	idleTimeout    = 75 * time.Second // longer than the 60 s of most proxies, so that they close first and never post into a closing connection
 	maxHeaderBytes = 16 << 10         // Twilio's headers have below 2 KB, behind proxies some more
@@ -27,7 +27,7 @@ const (
 	// connections are idle, and some hundred slow ones should not cost anybody's place. With the 200 requests of the default that is 1000
 	// connections, of which each may make us hold 16 KB of header and 64 KB of body: 80 MB at worst.
 	connectionsPerRequest = 5
-	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 10 s at most, with 5 s to
+	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 11 s at most, with 4 s to
 	// spare; and for the spooled messages that are being started, 12 s at most. Whoever stops the process should wait for 20 s before
 	// killing it.
 	stopTimeout = 15 * time.Second

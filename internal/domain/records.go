@@ -123,6 +123,7 @@ type Claim struct {
 	From, To   string
 	Body       string
 	Media      []Media
+	Refused    []string // ids of tokens that Twilio did not accept for this attempt
 }
 
 // Attempt is what is stored of one attempt.
@@ -147,6 +148,7 @@ type Resolution struct {
 	ErrorCode int
 	ErrorKind Kind
 	Error     string // Twilio's explanation
+	Refused   string // the id of the token that Twilio did not accept, where that is why the message was not sent
 }
 
 // StatusEvent is one thing that Twilio said about a message of ours: a callback or a fetched status.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -62,6 +63,7 @@ func (r claimRow) inbound() bool { return r.Direction == domain.Inbound }
 type claimAttempt struct {
 	domain.Attempt
 	Resolved bool // false while it is begun, and while one of unknown fate is still looked for
+	Refused  []string
 }
 
 func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow, err error) {
@@ -80,7 +82,7 @@ func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow
 		return row, err
 	}
 	row.attempts, err = collect[claimAttempt](ctx, tx, `
-		SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message, resolved_at IS NOT NULL
+		SELECT attempt, state, coalesce(twilio_sid, ''), status, error_code, error_kind, error_message, resolved_at IS NOT NULL, refused_tokens
 		FROM send_attempts WHERE message_id = $1 AND part = $2 ORDER BY attempt`, in.MessageID, in.Part)
 	return row, err
 }
@@ -250,6 +252,9 @@ func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, tex
 	claim.AccountSid, claim.From, claim.To, claim.Body = row.AccountSid, text.from, text.to, text.parts[in.Part-1]
 	if in.Part == 1 {
 		claim.Media = text.media
+	}
+	if i := slices.IndexFunc(row.attempts, func(a claimAttempt) bool { return a.Number == in.Attempt }); i >= 0 {
+		claim.Refused = row.attempts[i].Refused
 	}
 	segments := text.segmentsOf(in.Part - 1)
 	if _, err := tx.Exec(ctx, `

@@ -43,7 +43,7 @@ func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Tra
 		return err
 	}
 	if trace.Attempts, err = collect[domain.TracedAttempt](ctx, tx, `
-		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, begun_at, resolved_at
+		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, refused_tokens, begun_at, resolved_at
 		FROM send_attempts WHERE message_id = $1 ORDER BY part, attempt`, messageID); err != nil {
 		return err
 	}

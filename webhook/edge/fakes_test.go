@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -42,17 +44,35 @@ var (
 	_ edge.Flows    = (*fakeFlows)(nil)
 )
 
-type fakeAccounts struct{ err error }
+// fakeAccounts has two accounts. What it remembers of the first is outdated where old is set.
+type fakeAccounts struct {
+	old        string
+	err        error // of Credentials
+	renewalErr error
+	renewals   atomic.Int64
+}
 
 func (f *fakeAccounts) Credentials(ctx context.Context, sid string) (domain.Credentials, error) {
+	if sid == accountSid && f.old != "" && f.err == nil {
+		return domain.Credentials{AccountSid: sid, AuthTokens: []string{f.old}}, ctx.Err()
+	}
+	return f.find(ctx, sid, f.err)
+}
+
+func (f *fakeAccounts) Renewed(ctx context.Context, sid string) (domain.Credentials, error) {
+	f.renewals.Add(1)
+	return f.find(ctx, sid, f.renewalErr)
+}
+
+func (f *fakeAccounts) find(ctx context.Context, sid string, err error) (domain.Credentials, error) {
 	tokens := map[string]string{accountSid: token, otherSid: otherToken}
 	switch {
-	case f.err != nil:
-		return domain.Credentials{}, f.err
+	case err != nil:
+		return domain.Credentials{}, err
 	case tokens[sid] == "":
 		return domain.Credentials{}, domain.Errorf(domain.KindNotFound, "account: not found")
 	}
-	return domain.Credentials{AccountSid: sid, AuthToken: tokens[sid]}, ctx.Err()
+	return domain.Credentials{AccountSid: sid, AuthTokens: []string{tokens[sid]}}, ctx.Err()
 }
 
 type fakeStatuses struct {
@@ -130,11 +150,12 @@ type bench struct {
 	log      bytes.Buffer
 	reader   *sdkmetric.ManualReader
 	handler  http.Handler
+	now      time.Time // of the edge, for its limits
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{reader: sdkmetric.NewManualReader(), inbox: fakeInbox{as: inbox.Started}}
+	b := &bench{reader: sdkmetric.NewManualReader(), inbox: fakeInbox{as: inbox.Started}, now: time.Now()}
 	logger, meter := slog.New(slog.NewJSONHandler(&b.log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test")
 	twilioErrors, err := telemetry.NewTwilioErrors(t.Context(), meter, logger)
 	if err != nil {
@@ -142,7 +163,7 @@ func newBench(t *testing.T) *bench {
 	}
 	handler, err := edge.New(edge.Parts{
 		PublicURL: publicURL, InFlight: inFlight, Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
-		Logger: logger, Meter: meter, Errors: twilioErrors,
+		Logger: logger, Meter: meter, Errors: twilioErrors, Now: func() time.Time { return b.now },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -162,7 +162,7 @@ func TestInboundRefusesAndTakesNothing(t *testing.T) {
 			if len(b.inbox.taken) != 0 {
 				t.Error("a message was taken")
 			}
-			for _, secret := range []string{"secret", "5005550", token, otherToken} {
+			for _, secret := range []string{"secret words", "5005550", token, otherToken} {
 				if strings.Contains(b.log.String(), secret) {
 					t.Errorf("the log has %q: %s", secret, b.log.String())
 				}

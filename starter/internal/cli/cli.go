@@ -27,7 +27,9 @@ type Directory interface {
 	SetSettings(ctx context.Context, ownerID string, values map[string]string) error
 	UnsetSetting(ctx context.Context, ownerID, name string) error
 	Settings(ctx context.Context, ownerID string) (domain.Settings, error)
-	AddAccount(ctx context.Context, account domain.Account, authToken string) error
+	AddAccount(ctx context.Context, account domain.Account, token domain.NewToken) error
+	AddToken(ctx context.Context, accountSid string, token domain.NewToken, keep time.Duration) (tokenID string, err error)
+	DropToken(ctx context.Context, accountSid, tokenID string) error
 	Accounts(ctx context.Context) ([]domain.Account, error)
 	RemoveAccount(ctx context.Context, accountSid string) error
 	Credentials(ctx context.Context, accountSid string) (domain.Credentials, error)
@@ -84,6 +86,7 @@ type Parts struct {
 	NewKeyset func() (string, error)
 	Explain   func(code int) string // a sentence about one of Twilio's error codes
 	Getenv    func(string) string
+	Operator  string // who runs the command, as it is stored with what they change
 }
 
 // Streams are the process's standard streams. Out is a terminal where Terminal is set, and may be drawn over.

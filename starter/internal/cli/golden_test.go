@@ -37,6 +37,8 @@ func TestGolden(t *testing.T) {
 		"owner-show":             {"owner", "show", "acme"},
 		"account-add":            {"account", "add", accountA, "--name", "main", "--token-env", "TOKEN"},
 		"account-list":           {"account", "list"},
+		"account-rotate":         {"account", "rotate", accountA, "--token-env", "TOKEN"},
+		"account-drop-token":     {"account", "drop-token", accountA, newestToken},
 		"account-remove":         {"account", "remove", accountA},
 		"sender-add":             {"sender", "add", accountA, "whatsapp:+15551230000", "--owner", "acme"},
 		"sender-list":            {"sender", "list", "--owner", "acme"},
@@ -130,9 +132,10 @@ func goldenStarter() *starter {
 		SearchAttributes: []provision.Attribute{
 			{Name: "ParleyOwner", State: provision.Created}, {Name: "ParleyStage", State: provision.Exists},
 		},
-		Notes:    []string{"Parley wants closed flows to be kept for 30 days"},
-		Commands: []string{"temporal operator namespace update --namespace default --retention 30d"},
-		Ready:    true,
+		Schedules: []provision.Schedule{{Name: "upkeep.CloseEnded", State: provision.Updated}},
+		Notes:     []string{"Parley wants closed flows to be kept for 30 days"},
+		Commands:  []string{"temporal operator namespace update --namespace default --retention 30d"},
+		Ready:     true,
 	}
 	s.spool = spool{
 		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stoppedSid}, ReceivedAt: created, DueAt: created.Add(time.Minute), Refusals: 3,
@@ -258,7 +261,7 @@ func sentTrace() domain.Trace {
 			ReceivedAt: created,
 		}},
 		Attempts: []domain.TracedAttempt{
-			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", BegunAt: created, ResolvedAt: &finished},
+			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", Refused: []string{newestToken}, BegunAt: created, ResolvedAt: &finished},
 			{Part: 1, Attempt: 2, State: domain.AttemptAccepted, TwilioSid: "SM00000000000000000000000000000003",
 				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished},
 		},
