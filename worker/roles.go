@@ -51,7 +51,7 @@ func assemble(settings config.Worker, temporal client.Client, pool *postgres.Poo
 		persistence: persistence.New(messages),
 		identity:    identity.New(messages),
 		billing:     billing.New(messages),
-		reply:       reply.New(messages, provider),
+		reply:       reply.New(messages, provider, settings.Price()),
 		messaging:   sending,
 		upkeep:      upkeep.New(messages, flows{temporal}, sending.LookUp, teller(logger), settings.SweepAfter),
 	}

@@ -163,16 +163,19 @@ func (f *inbound) reserve(ctx workflow.Context) error {
 		}
 	})
 	f.reserved = err == nil
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case quota.State == domain.QuotaSuperseded:
+	}
+	switch quota.State {
+	case domain.QuotaGranted:
+		return nil
+	case domain.QuotaSuperseded:
 		return superseded()
-	case quota.State == domain.QuotaUsedUp:
+	case domain.QuotaUsedUp:
 		return &ending{domain.OutcomeOverQuota, "the owner's plan has no reply left this month"}
-	case quota.State == domain.QuotaInactive:
+	case domain.QuotaInactive:
 		return &ending{domain.OutcomeBlocked, "the owner's plan is not active"}
 	default:
-		return nil
+		return fmt.Errorf("no such answer of a plan: %q", quota.State)
 	}
 }

@@ -145,6 +145,7 @@ type Resolution struct {
 	Sid       string
 	Status    Status
 	Segments  int // as Twilio counts them, 0 where it does not know yet
+	Price     *Money
 	ErrorCode int
 	ErrorKind Kind
 	Error     string // Twilio's explanation
@@ -158,6 +159,7 @@ type StatusEvent struct {
 	Sid        string
 	Status     Status
 	ErrorCode  int
+	Price      *Money // what Twilio takes for the message, nil where it does not say yet
 	Source     EventSource
 }
 
@@ -244,6 +246,7 @@ type Completion struct {
 	InputTokens  int
 	OutputTokens int
 	Latency      time.Duration
+	Cost         *Money // nil where no price is known
 }
 
 // SavedReply is what a model's answer came to.

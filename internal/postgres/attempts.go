@@ -53,7 +53,7 @@ func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 			return err
 		}
 	}
-	return moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments))
+	return moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments, r.Price))
 }
 
 func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {

@@ -283,7 +283,7 @@ func TestUsageAndLedger(t *testing.T) {
 	if len(usage) != 2 || usage[0].Used != 1 || usage[0].Quota == nil || *usage[0].Quota != 3 || usage[1].Used != 1 || usage[1].Quota != nil {
 		t.Errorf("usage %+v", usage)
 	}
-	entries, err := s.directory.Ledger(t.Context(), acme, now, f.workflowID)
+	entries, err := s.directory.Ledger(t.Context(), acme, domain.LedgerSearch{Month: now, WorkflowID: f.workflowID})
 	must(t, err)
 	equal(t, "entries", len(entries), 4)
 	none, err := s.directory.Usage(t.Context(), rival, now)

@@ -42,7 +42,8 @@ type Directory interface {
 	Subscribe(ctx context.Context, subscription domain.Subscription) error
 	Subscription(ctx context.Context, ownerID string) (domain.Subscription, error)
 	Usage(ctx context.Context, ownerID string, month time.Time) ([]domain.Usage, error)
-	Ledger(ctx context.Context, ownerID string, month time.Time, workflowID string) ([]domain.LedgerEntry, error)
+	Costs(ctx context.Context, ownerID string, month time.Time) ([]domain.Cost, error)
+	Ledger(ctx context.Context, ownerID string, search domain.LedgerSearch) ([]domain.LedgerEntry, error)
 }
 
 // Messages is what is stored about messages.

@@ -44,6 +44,8 @@ func TestGolden(t *testing.T) {
 		"sender-list":            {"sender", "list", "--owner", "acme"},
 		"sender-remove":          {"sender", "remove", accountA, "+15551230000"},
 		"plan-list":              {"plan", "list"},
+		"plan-add":               {"plan", "add", "small", "--name", "Small", "--quota", "ai_replies=500,message_segments=2000"},
+		"subscription-set":       {"subscription", "set", "acme", "--state", "past_due"},
 		"subscription-show":      {"subscription", "show", "acme"},
 		"usage":                  {"usage", "acme"},
 		"ledger":                 {"ledger", "acme", "--workflow", "inbound:sent"},
@@ -263,7 +265,8 @@ func sentTrace() domain.Trace {
 		Attempts: []domain.TracedAttempt{
 			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", Refused: []string{newestToken}, BegunAt: created, ResolvedAt: &finished},
 			{Part: 1, Attempt: 2, State: domain.AttemptAccepted, TwilioSid: "SM00000000000000000000000000000003",
-				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished},
+				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished,
+				Price: &domain.Money{Micros: 7900, Currency: "USD"}},
 		},
 		Events: []domain.TracedEvent{
 			{Part: 1, Attempt: 2, Source: domain.SourceCallback, Status: domain.StatusSent, ReceivedAt: finished},
@@ -273,6 +276,7 @@ func sentTrace() domain.Trace {
 			{Kind: "reserve", Meter: "ai_replies", Quantity: 1, CreatedAt: created},
 			{Kind: "settle", Meter: "ai_replies", Quantity: 1, CreatedAt: finished},
 		},
-		AIRuns: []domain.TracedAIRun{{Provider: "openai", Model: "gpt-x", InputTokens: 210, OutputTokens: 12, LatencyMS: 640, CreatedAt: created}},
+		AIRuns: []domain.TracedAIRun{{Provider: "openai", Model: "gpt-x", InputTokens: 210, OutputTokens: 12, LatencyMS: 640, CreatedAt: created,
+			Cost: &domain.Money{Micros: 39, Currency: "USD"}}},
 	}
 }
