@@ -16,6 +16,14 @@ type Received struct {
 	Other               map[string][]string `json:"other,omitempty"`        // parameters that Parley does not name, non-empty ones
 }
 
+// OtherAddress is WhatsApp's id of the person, where Twilio tells it beside their number.
+func (r Received) OtherAddress() string {
+	for _, id := range r.Other["ExternalUserId"] {
+		return id
+	}
+	return ""
+}
+
 // NewInbound is an inbound message to be stored. Key: (Received.AccountSid, Received.MessageSid).
 type NewInbound struct {
 	OwnerID    string    `json:"owner_id"`

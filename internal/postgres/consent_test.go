@@ -255,6 +255,11 @@ func TestSystemTexts(t *testing.T) {
 	again, err := s.messages.RecordOutbound(t.Context(), in)
 	must(t, err)
 	equal(t, "recorded twice", again, recorded)
+	elsewhere := in // a text that goes out once, from whichever number: the key of register first is the person
+	elsewhere.From = otherNumber
+	again, err = s.messages.RecordOutbound(t.Context(), elsewhere)
+	must(t, err)
+	equal(t, "recorded for another number", again, recorded)
 	in.Key, in.Kind = "another", "poem"
 	_, err = s.messages.RecordOutbound(t.Context(), in)
 	wantKind(t, err, domain.KindInvalid)

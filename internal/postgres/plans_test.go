@@ -90,7 +90,13 @@ func everyMethod(t *testing.T, s *store) {
 	f := s.inbound(t, "Hello", twoParts())
 	_, err := s.messages.RecordInbound(ctx, received("")) // draws its draft from the settings
 	must(t, err)
-	_, err = s.messages.ResolveContact(ctx, acme, domain.Address{Channel: domain.ChannelSMS, Value: person}, "Ana")
+	_, _, err = s.messages.ResolveContact(ctx, acme, domain.Person{Address: domain.Address{Channel: domain.ChannelSMS, Value: person}, ProfileName: "Ana"})
+	must(t, err)
+	_, _, err = s.messages.ResolveContact(ctx, acme, whatsapp(t, "whatsapp:+15550002222", "whatsapp:US.1234")) // which makes one of two
+	must(t, err)
+	_, err = s.messages.Contact(ctx, acme, domain.Address{Channel: domain.ChannelSMS, Value: person})
+	must(t, err)
+	_, err = s.messages.Consents(ctx, acme, domain.Address{Channel: domain.ChannelSMS, Value: person})
 	must(t, err)
 	f.reserve(t)
 	_, err = s.messages.Draft(ctx, acme, f.messageID)
