@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/user"
 
 	"go.temporal.io/sdk/client"
 
@@ -37,7 +39,20 @@ func (p *parts) forCommands() cli.Parts {
 		NewKeyset: secrets.Generate,
 		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
 		Getenv:    p.getenv,
+		Operator:  operator(),
 	}
+}
+
+// operator says who runs the command: the user and the machine, as far as the system tells.
+func operator() string {
+	name := "unknown"
+	if who, err := user.Current(); err == nil {
+		name = who.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
 }
 
 func (p *parts) close() {

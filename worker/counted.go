@@ -23,7 +23,11 @@ func (c counted) Resolve(ctx context.Context, r domain.Resolution) (domain.Attem
 		if r.State == domain.AttemptAccepted {
 			phase = twilio.PhaseDelivery
 		}
-		c.errors.Count(ctx, phase, r.ErrorCode, "message_id", r.MessageID, "owner_id", r.OwnerID)
+		about := []any{"message_id", r.MessageID, "owner_id", r.OwnerID}
+		if r.Refused != "" {
+			about = append(about, "token_id", r.Refused) // it is sent with another one; 'starter account list' shows both
+		}
+		c.errors.Count(ctx, phase, r.ErrorCode, about...)
 	}
 	return attempt, err
 }

@@ -17,7 +17,7 @@ type gateway struct {
 var _ messaging.Twilio = gateway{}
 
 // Create makes one POST. Twilio's callbacks come back with the attempt's key in their URL.
-func (g gateway) Create(ctx context.Context, credentials domain.Credentials, post messaging.Post) messaging.Answer {
+func (g gateway) Create(ctx context.Context, login domain.Login, post messaging.Post) messaging.Answer {
 	message := twilio.NewMessage{
 		From: post.From, To: post.To, Body: post.Body,
 		StatusCallback: twilio.CallbackURL(g.publicURL, post.Key), ValidityPeriod: post.ValidityPeriod,
@@ -25,10 +25,10 @@ func (g gateway) Create(ctx context.Context, credentials domain.Credentials, pos
 	for _, media := range post.Media {
 		message.MediaURLs = append(message.MediaURLs, media.URL)
 	}
-	created := g.client.Create(ctx, credentials, message)
+	created := g.client.Create(ctx, login, message)
 	return messaging.Answer{
 		State: created.State, Sid: created.Sid, Status: created.Status, Segments: created.Segments,
-		ErrorCode: created.ErrorCode, ErrorKind: created.ErrorKind, Error: created.Error, RetryAfter: created.RetryAfter,
+		ErrorCode: created.ErrorCode, ErrorKind: created.ErrorKind, Error: created.Error, RetryAfter: created.RetryAfter, LoginRefused: created.LoginRefused,
 	}
 }
 

@@ -12,6 +12,8 @@
 //     it looked for, by LookUp.
 //   - It stalls after the claim: nothing is posted later than PostWithin after it, by this machine's monotonic clock.
 //   - Twilio was not reached, or asks for patience: not_sent; a retry claims afresh, with every check.
+//   - Twilio did not accept the account's token, and there is another one: not_sent too; the row remembers the token, and the retry takes
+//     the other. Each is tried once an attempt.
 //   - The POST was written and no clear answer came: unknown; never repeated.
 //   - The worker dies before it records the answer: as after the claim.
 package messaging
@@ -58,6 +60,9 @@ type Answer struct {
 	ErrorKind  domain.Kind // of a refusal: configuration or denied
 	Error      string
 	RetryAfter time.Duration
+
+	// LoginRefused says of a refusal that Twilio did not accept the login, and looked at nothing else.
+	LoginRefused bool
 }
 
 // Delivery is what Twilio says of a message that it accepted.
@@ -77,7 +82,7 @@ type Candidate struct {
 // Twilio creates and reads messages. Search returns those of its list that an attempt may have made, bound ones too.
 type Twilio interface {
 	Search(context.Context, domain.Credentials, domain.Sought) ([]Candidate, error)
-	Create(context.Context, domain.Credentials, Post) Answer
+	Create(context.Context, domain.Login, Post) Answer
 	Fetch(ctx context.Context, credentials domain.Credentials, sid string) (Delivery, error)
 }
 

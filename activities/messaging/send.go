@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"parley/contract"
@@ -32,14 +33,14 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 	}
 	switch claim.State {
 	case domain.ClaimGranted:
-		answer := a.post(ctx, in, claim, started)
-		return a.record(ctx, in, answer)
+		answer, refused := a.post(ctx, in, claim, started)
+		return a.record(ctx, in, answer, refused)
 	case domain.ClaimResolved:
 		return result(claim.Resolved, 0)
 	case domain.ClaimBegun:
 		return result(domain.Attempt{State: domain.AttemptBegun}, 0)
-	case domain.ClaimExpired, domain.ClaimSuperseded, domain.ClaimDenied, domain.ClaimOverQuota, domain.ClaimBlocked, domain.ClaimStale,
-		domain.ClaimOvertaken, domain.ClaimClosed:
+	case domain.ClaimExpired, domain.ClaimSuperseded, domain.ClaimDenied, domain.ClaimOverQuota, domain.ClaimBlocked, domain.ClaimLooping,
+		domain.ClaimStale, domain.ClaimOvertaken, domain.ClaimClosed:
 		return contract.SendResult{State: contract.SendState(claim.State)}, nil
 	default:
 		return contract.SendResult{}, domain.Errorf(domain.KindInternal, "no such claim state: %q", claim.State)
@@ -47,22 +48,36 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 }
 
 // post makes the attempt's one POST, unless too much time has passed since the claim. A POST that is under way is not
-// aborted when the activity is cancelled: that would make an unknown of it.
-func (a *Activities) post(ctx context.Context, in contract.SendInput, claim domain.Claim, started time.Time) Answer {
+// aborted when the activity is cancelled: that would make an unknown of it. refused is the token that Twilio did not accept, where there is
+// another one to try.
+func (a *Activities) post(ctx context.Context, in contract.SendInput, claim domain.Claim, started time.Time) (answer Answer, refused string) {
 	credentials, err := a.accounts.Credentials(ctx, claim.AccountSid)
 	if err != nil {
-		return notPosted(err)
+		return notPosted(err), ""
+	}
+	logins := slices.DeleteFunc(slices.Clone(credentials.Logins), func(login domain.Login) bool { return slices.Contains(claim.Refused, login.TokenID) })
+	if len(logins) == 0 {
+		return notPosted(domain.Errorf(domain.KindConfiguration, "Twilio accepts no token of account %s that is valid", claim.AccountSid)), ""
 	}
 	now := time.Now() // once: a process that stops right after the check finds its POST's time passed
 	if now.Sub(started) > in.PostWithin || ctx.Err() != nil {
-		return Answer{State: domain.AttemptNotSent, Error: "not posted: too much time had passed since the claim"}
+		return Answer{State: domain.AttemptNotSent, Error: "not posted: too much time had passed since the claim"}, ""
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), now.Add(in.SendTimeout))
 	defer cancel()
-	return a.twilio.Create(ctx, credentials, Post{
+	answer = a.twilio.Create(ctx, logins[0], Post{
 		From: claim.From, To: claim.To, Body: claim.Body, Media: claim.Media, Key: in.AttemptKey, ValidityPeriod: in.ValidityPeriod,
 	})
+	if answer.State == domain.AttemptRefused && answer.LoginRefused && len(logins) > 1 {
+		answer.State, answer.ErrorKind, answer.RetryAfter = domain.AttemptNotSent, domain.KindThrottled, nextLogin
+		answer.Error += "; another one is tried"
+		return answer, logins[0].TokenID
+	}
+	return answer, ""
 }
+
+// nextLogin is how soon the next login is tried: Temporal's server fires no timer sooner.
+const nextLogin = time.Second
 
 // notPosted is the answer where the credentials could not be had. What an operator must mend ends the attempt; what may
 // pass by itself leaves it to be claimed afresh.
@@ -74,10 +89,10 @@ func notPosted(err error) Answer {
 }
 
 // record stores the answer and returns what the row then says: a callback may have come first.
-func (a *Activities) record(ctx context.Context, in contract.SendInput, answer Answer) (contract.SendResult, error) {
+func (a *Activities) record(ctx context.Context, in contract.SendInput, answer Answer, refused string) (contract.SendResult, error) {
 	attempt, err := a.keep(ctx, domain.Resolution{
 		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, State: answer.State, Sid: answer.Sid, Status: answer.Status, Segments: answer.Segments,
-		ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error,
+		ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error, Refused: refused,
 	})
 	if err != nil {
 		// Whatever the trouble is, the retry finds the attempt begun, and its fate unknown: no other kind may come out of here.

@@ -3,6 +3,7 @@ package messaging_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,9 @@ import (
 
 var (
 	key         = contract.AttemptKey{MessageID: "message-1", Part: 2, Attempt: 3}
-	credentials = domain.Credentials{AccountSid: "AC1", AuthToken: "secret"}
+	newest      = domain.Login{AccountSid: "AC1", TokenID: "token-2", User: "AC1", Password: "secret"}
+	older       = domain.Login{AccountSid: "AC1", TokenID: "token-1", User: "AC1", Password: "old secret"}
+	credentials = domain.Credentials{AccountSid: "AC1", Logins: []domain.Login{newest}}
 )
 
 func sendInput() contract.SendInput {
@@ -114,9 +117,10 @@ func (s *fakeStore) DeclareUnknown(_ context.Context, ownerID string, key domain
 
 // fakeAccounts knows one account.
 type fakeAccounts struct {
-	err   error
-	asked []string
-	onAsk func()
+	logins []domain.Login // beside the usual one
+	err    error
+	asked  []string
+	onAsk  func()
 }
 
 var _ messaging.Accounts = (*fakeAccounts)(nil)
@@ -126,15 +130,18 @@ func (a *fakeAccounts) Credentials(_ context.Context, accountSid string) (domain
 	if a.onAsk != nil {
 		a.onAsk()
 	}
-	return credentials, a.err
+	with := credentials
+	with.Logins = slices.Concat(with.Logins, a.logins)
+	return with, a.err
 }
 
 // fakeTwilio answers every POST as it is told.
 type fakeTwilio struct {
 	answer messaging.Answer
 	posts  []messaging.Post
-	within time.Duration // what the POST's context left it
-	ended  error         // of the POST's context, once onPost has returned
+	logins []domain.Login // of the POSTs
+	within time.Duration  // what the POST's context left it
+	ended  error          // of the POST's context, once onPost has returned
 	onPost func()
 
 	delivery messaging.Delivery
@@ -148,8 +155,8 @@ type fakeTwilio struct {
 
 var _ messaging.Twilio = (*fakeTwilio)(nil)
 
-func (f *fakeTwilio) Create(ctx context.Context, with domain.Credentials, post messaging.Post) messaging.Answer {
-	f.posts = append(f.posts, post)
+func (f *fakeTwilio) Create(ctx context.Context, login domain.Login, post messaging.Post) messaging.Answer {
+	f.posts, f.logins = append(f.posts, post), append(f.logins, login)
 	if deadline, ok := ctx.Deadline(); ok {
 		f.within = time.Until(deadline)
 	}
@@ -157,9 +164,6 @@ func (f *fakeTwilio) Create(ctx context.Context, with domain.Credentials, post m
 		f.onPost()
 	}
 	f.ended = ctx.Err()
-	if with != credentials {
-		return messaging.Answer{State: domain.AttemptRefused, Error: "wrong credentials"}
-	}
 	return f.answer
 }
 
@@ -170,7 +174,7 @@ func (f *fakeTwilio) Fetch(_ context.Context, with domain.Credentials, sid strin
 
 func (f *fakeTwilio) Search(_ context.Context, with domain.Credentials, sought domain.Sought) ([]messaging.Candidate, error) {
 	f.searched = append(f.searched, sought)
-	if with != credentials {
+	if !reflect.DeepEqual(with, credentials) {
 		return nil, domain.Errorf(domain.KindConfiguration, "wrong credentials")
 	}
 	return f.list, f.searchErr
@@ -207,7 +211,7 @@ func TestSendAccepted(t *testing.T) {
 	if len(r.store.claims) != 1 || r.store.claims[0] != wantClaim {
 		t.Errorf("claimed %+v, want %+v", r.store.claims, wantClaim)
 	}
-	if len(r.twilio.posts) != 1 || len(r.accounts.asked) != 1 || r.accounts.asked[0] != "AC1" {
+	if len(r.twilio.posts) != 1 || r.twilio.logins[0] != newest || len(r.accounts.asked) != 1 || r.accounts.asked[0] != "AC1" {
 		t.Fatalf("%d POSTs with the credentials of %v", len(r.twilio.posts), r.accounts.asked)
 	}
 	post, claim := r.twilio.posts[0], granted()
@@ -276,6 +280,7 @@ func TestSendWithoutAGrant(t *testing.T) {
 		},
 		"expired": {claim: domain.Claim{State: domain.ClaimExpired}, want: outcome{result: contract.SendResult{State: contract.SendExpired}}},
 		"closed":  {claim: domain.Claim{State: domain.ClaimClosed}, want: outcome{result: contract.SendResult{State: contract.SendClosed}}},
+		"looping": {claim: domain.Claim{State: domain.ClaimLooping}, want: outcome{result: contract.SendResult{State: contract.SendLooping}}},
 		"overtaken": {
 			claim: domain.Claim{State: domain.ClaimOvertaken}, want: outcome{result: contract.SendResult{State: contract.SendOvertaken}},
 		},
@@ -360,6 +365,58 @@ func TestSendAnswered(t *testing.T) {
 			}
 			if len(r.twilio.posts) != 1 || len(r.store.resolved) != 1 || r.store.resolved[0] != want {
 				t.Errorf("%d POSTs; stored %+v, want %+v", len(r.twilio.posts), r.store.resolved, want)
+			}
+		})
+	}
+}
+
+// A login that Twilio does not accept sends nothing. Where there is another one, the attempt is claimed afresh and sent with that, once with
+// each; where there is none, an operator has to mend it.
+func TestSendWithAnotherLogin(t *testing.T) {
+	t.Parallel()
+	refusal := messaging.Answer{State: domain.AttemptRefused, ErrorCode: 20003, ErrorKind: domain.KindConfiguration, Error: "authenticate", LoginRefused: true}
+	otherwise := refusal
+	otherwise.LoginRefused = false
+	accepted := newRig().twilio.answer
+	toBeMended := outcome{kind: domain.KindConfiguration, words: "authenticate", code: 20003}
+	for name, test := range map[string]struct {
+		others  []domain.Login
+		refused []string // of the attempt so far
+		answer  messaging.Answer
+		used    []domain.Login
+		state   domain.AttemptState
+		noted   string // the token that the row is to remember
+		want    outcome
+	}{
+		"refused, and there is an older one": {
+			[]domain.Login{older}, nil, refusal, []domain.Login{newest}, domain.AttemptNotSent, newest.TokenID,
+			outcome{kind: domain.KindThrottled, words: "another one is tried", code: 20003, wait: time.Second},
+		},
+		"the older one is accepted": {
+			[]domain.Login{older}, []string{newest.TokenID}, accepted, []domain.Login{older}, domain.AttemptAccepted, "",
+			outcome{result: contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusQueued}},
+		},
+		"the older one is refused too": {
+			[]domain.Login{older}, []string{newest.TokenID}, refusal, []domain.Login{older}, domain.AttemptRefused, "", toBeMended,
+		},
+		"there is no other":          {nil, nil, refusal, []domain.Login{newest}, domain.AttemptRefused, "", toBeMended},
+		"refused for another reason": {[]domain.Login{older}, nil, otherwise, []domain.Login{newest}, domain.AttemptRefused, "", toBeMended},
+		"the older one was dropped meanwhile": {
+			nil, []string{newest.TokenID}, accepted, nil, domain.AttemptRefused, "",
+			outcome{kind: domain.KindConfiguration, words: "accepts no token of account AC1"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig()
+			r.accounts.logins, r.store.claim.Refused, r.twilio.answer = test.others, test.refused, test.answer
+			result, err := r.send(t.Context())
+			test.want.check(t, result, err)
+			if !slices.Equal(r.twilio.logins, test.used) {
+				t.Errorf("posted with %+v, want %+v", r.twilio.logins, test.used)
+			}
+			if stored := r.store.resolved; len(stored) != 1 || stored[0].State != test.state || stored[0].Refused != test.noted {
+				t.Errorf("stored %+v, want %s and token %q", stored, test.state, test.noted)
 			}
 		})
 	}

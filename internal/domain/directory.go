@@ -14,12 +14,39 @@ type Account struct {
 	AccountSid string    `json:"account_sid"`
 	Name       string    `json:"name,omitempty"`
 	CreatedAt  time.Time `json:"created_at"`
+	Tokens     []Token   `json:"tokens"` // the best first
 }
 
-// Credentials are what Twilio's API asks for, and what signatures are checked with.
+// Token is one secret of an account, without the secret: an auth token, which signs webhooks and opens the API, or the secret of an API
+// key, which only opens the API. An account has several while one takes the place of another.
+type Token struct {
+	TokenID    string     `json:"token_id"`
+	APIKey     string     `json:"api_key,omitempty"` // the sid of the API key; empty for an auth token
+	AddedBy    string     `json:"added_by"`
+	AddedAt    time.Time  `json:"added_at"`
+	ValidUntil *time.Time `json:"valid_until,omitempty"` // null: until another one takes its place
+}
+
+// NewToken is a secret of an account, to be stored.
+type NewToken struct {
+	APIKey  string // the sid of the API key that the secret belongs to; empty for an auth token
+	Secret  string
+	AddedBy string
+}
+
+// Credentials are the secrets of an account that are valid now.
 type Credentials struct {
 	AccountSid string
-	AuthToken  string
+	AuthTokens []string // newest first; each may have signed a webhook
+	Logins     []Login  // the best first: API keys before auth tokens, newer before older
+}
+
+// Login is one way into Twilio's API, as basic authentication has it.
+type Login struct {
+	AccountSid string // whose messages it is about
+	TokenID    string // names the secret in rows and logs
+	User       string // the account's sid, or that of an API key
+	Password   string
 }
 
 // Sender is one of our addresses: a message to it belongs to its owner.
@@ -46,29 +73,30 @@ type Trace struct {
 
 // TracedMessage is a row of messages.
 type TracedMessage struct {
-	MessageID  string     `json:"message_id"`
-	OwnerID    string     `json:"owner_id"`
-	WorkflowID string     `json:"workflow_id"`
-	Direction  Direction  `json:"direction"`
-	AccountSid string     `json:"account_sid"`
-	TwilioSid  string     `json:"twilio_sid,omitempty"`
-	From       string     `json:"from"`
-	To         string     `json:"to"`
-	Body       string     `json:"body"`
-	Media      []Media    `json:"media,omitempty"`
-	Part       int        `json:"part"`
-	ReplyState ReplyState `json:"reply_state,omitempty"`
-	Status     Status     `json:"status,omitempty"`
-	ErrorCode  int        `json:"error_code,omitempty"`
-	Segments   int        `json:"segments,omitempty"`
-	Park       string     `json:"park,omitempty"`
-	ParkStep   string     `json:"park_step,omitempty"`
-	ParkReason string     `json:"park_reason,omitempty"`
-	Outcome    Outcome    `json:"outcome,omitempty"`
-	Reason     string     `json:"reason,omitempty"`
-	Deadline   *time.Time `json:"deadline,omitempty"`
-	ReceivedAt time.Time  `json:"received_at"`
-	FinishedAt *time.Time `json:"finished_at,omitempty"`
+	MessageID      string     `json:"message_id"`
+	OwnerID        string     `json:"owner_id"`
+	ConversationID string     `json:"conversation_id,omitempty"` // that it is filed under; none for one from before there were conversations
+	WorkflowID     string     `json:"workflow_id"`
+	Direction      Direction  `json:"direction"`
+	AccountSid     string     `json:"account_sid"`
+	TwilioSid      string     `json:"twilio_sid,omitempty"`
+	From           string     `json:"from"`
+	To             string     `json:"to"`
+	Body           string     `json:"body"`
+	Media          []Media    `json:"media,omitempty"`
+	Part           int        `json:"part"`
+	ReplyState     ReplyState `json:"reply_state,omitempty"`
+	Status         Status     `json:"status,omitempty"`
+	ErrorCode      int        `json:"error_code,omitempty"`
+	Segments       int        `json:"segments,omitempty"`
+	Park           string     `json:"park,omitempty"`
+	ParkStep       string     `json:"park_step,omitempty"`
+	ParkReason     string     `json:"park_reason,omitempty"`
+	Outcome        Outcome    `json:"outcome,omitempty"`
+	Reason         string     `json:"reason,omitempty"`
+	Deadline       *time.Time `json:"deadline,omitempty"`
+	ReceivedAt     time.Time  `json:"received_at"`
+	FinishedAt     *time.Time `json:"finished_at,omitempty"`
 }
 
 // TracedAttempt is a row of send_attempts.
@@ -80,6 +108,7 @@ type TracedAttempt struct {
 	Status     Status       `json:"status,omitempty"`
 	ErrorCode  int          `json:"error_code,omitempty"`
 	Error      string       `json:"error,omitempty"`
+	Refused    []string     `json:"refused_tokens,omitempty"` // ids of tokens that Twilio did not accept, before it was asked with another
 	BegunAt    time.Time    `json:"begun_at"`
 	ResolvedAt *time.Time   `json:"resolved_at,omitempty"`
 }

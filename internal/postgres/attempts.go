@@ -59,9 +59,10 @@ func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 	tag, err := tx.Exec(ctx, `
 		UPDATE send_attempts SET state = $4, resolved_at = CASE WHEN $4 = 'unknown' THEN resolved_at ELSE clock_timestamp() END,
-			error_code = $5, error_kind = $6, error_message = $7
+			error_code = $5, error_kind = $6, error_message = $7,
+			refused_tokens = CASE WHEN $8 = '' THEN refused_tokens ELSE array_append(refused_tokens, $8) END
 		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state IN ('begun', 'unknown')`,
-		r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error))
+		r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error), r.Refused)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}

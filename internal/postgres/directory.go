@@ -100,62 +100,6 @@ func storedSettings(ctx context.Context, tx pgx.Tx, ownerID string) (map[string]
 	return stored, err
 }
 
-// AddAccount adds an account, or replaces the name and token of the one with this sid.
-func (d *Directory) AddAccount(ctx context.Context, account domain.Account, authToken string) error {
-	ciphertext, err := d.cipher.Encrypt([]byte(authToken), tokenPlace(account.AccountSid))
-	if err != nil {
-		return err
-	}
-	return inTx(ctx, d.pool, "account", func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			INSERT INTO twilio_accounts (account_sid, name, auth_token) VALUES ($1, $2, $3)
-			ON CONFLICT (account_sid) DO UPDATE
-			SET name = excluded.name, auth_token = excluded.auth_token, updated_at = now()`,
-			account.AccountSid, text(account.Name), ciphertext)
-		return err
-	})
-}
-
-// Accounts returns every account, by sid.
-func (d *Directory) Accounts(ctx context.Context) ([]domain.Account, error) {
-	return list[domain.Account](ctx, d.pool, "accounts", `SELECT account_sid, name, created_at FROM twilio_accounts ORDER BY account_sid`)
-}
-
-// RemoveAccount removes an account that has no senders any more. It returns KindNotFound where there is none, and
-// KindConflict where senders are left.
-func (d *Directory) RemoveAccount(ctx context.Context, accountSid string) error {
-	return inTx(ctx, d.pool, "account", func(ctx context.Context, tx pgx.Tx) error {
-		var senders int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM senders WHERE account_sid = $1`, accountSid).Scan(&senders); err != nil {
-			return err
-		}
-		if senders > 0 {
-			return domain.Errorf(domain.KindConflict, "account %s still has %d senders: remove them first", accountSid, senders)
-		}
-		return affected(tx.Exec(ctx, `DELETE FROM twilio_accounts WHERE account_sid = $1`, accountSid))
-	})
-}
-
-// Credentials returns an account's credentials, KindNotFound for an account that is not known, or KindConfiguration where
-// the keyset does not fit. It is asked before every webhook request: one statement, which is a transaction by itself, and one round trip.
-func (d *Directory) Credentials(ctx context.Context, accountSid string) (domain.Credentials, error) {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	var ciphertext []byte
-	err := d.pool.QueryRow(ctx, `SELECT auth_token FROM twilio_accounts WHERE account_sid = $1`, accountSid).Scan(&ciphertext)
-	if err := mapError("account", err); err != nil {
-		return domain.Credentials{}, err
-	}
-	token, err := d.cipher.Decrypt(ciphertext, tokenPlace(accountSid))
-	if err != nil {
-		return domain.Credentials{}, err
-	}
-	return domain.Credentials{AccountSid: accountSid, AuthToken: string(token)}, nil
-}
-
-// tokenPlace is what an auth token's ciphertext is bound to: a row copied to another account does not decrypt.
-func tokenPlace(accountSid string) string { return "twilio_accounts/" + accountSid + "/auth_token" }
-
 // AddSender adds a sender; adding it again is fine, and changes who answers consent words, where that is said. It returns KindConflict where another owner has it, and KindNotFound
 // where there is no such account or owner.
 func (d *Directory) AddSender(ctx context.Context, sender domain.Sender) error {

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"parley/internal/domain"
-	"parley/internal/postgres"
 )
 
 func TestOwners(t *testing.T) {
@@ -82,50 +80,6 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 	for _, text := range []string{"a\x00b", "a\xffb"} { // refused, not silently changed: the owner is there to write it again
 		wantKind(t, s.directory.SetSettings(t.Context(), acme, map[string]string{"instructions": text}), domain.KindInvalid)
 	}
-}
-
-func TestAccounts(t *testing.T) {
-	t.Parallel()
-	s := emptyStore(t)
-	for range 2 {
-		must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: account, Name: "main"}, authToken))
-	}
-	credentials, err := s.directory.Credentials(t.Context(), account)
-	must(t, err)
-	equal(t, "credentials", credentials, domain.Credentials{AccountSid: account, AuthToken: authToken})
-
-	must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: account, Name: "renamed"}, "rotated"))
-	credentials, err = s.directory.Credentials(t.Context(), account)
-	must(t, err)
-	equal(t, "credentials after a new token", credentials.AuthToken, "rotated")
-	accounts, err := s.directory.Accounts(t.Context())
-	must(t, err)
-	if len(accounts) != 1 || accounts[0].AccountSid != account || accounts[0].Name != "renamed" {
-		t.Errorf("got %+v", accounts)
-	}
-
-	must(t, s.directory.RemoveAccount(t.Context(), account))
-	wantKind(t, s.directory.RemoveAccount(t.Context(), account), domain.KindNotFound)
-	_, err = s.directory.Credentials(t.Context(), account)
-	wantKind(t, err, domain.KindNotFound)
-	wantKind(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: "AC123"}, authToken), domain.KindInvalid)
-}
-
-func TestAuthTokenIsEncryptedAndBoundToItsAccount(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	ciphertext := value[[]byte](t, s, `SELECT auth_token FROM twilio_accounts WHERE account_sid = $1`, account)
-	if bytes.Contains(ciphertext, []byte(authToken)) || len(ciphertext) <= len(authToken) {
-		t.Error("the token lies in the database in clear")
-	}
-	_, err := s.pool.Exec(t.Context(), `UPDATE twilio_accounts SET auth_token = $1 WHERE account_sid = $2`, ciphertext, rivals)
-	must(t, err)
-	_, err = s.directory.Credentials(t.Context(), rivals)
-	wantKind(t, err, domain.KindConfiguration)
-
-	stranger := postgres.NewDirectory(s.pool, newCipher(t))
-	_, err = stranger.Credentials(t.Context(), account)
-	wantKind(t, err, domain.KindConfiguration)
 }
 
 func TestSenders(t *testing.T) {

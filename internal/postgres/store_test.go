@@ -60,7 +60,7 @@ func newStore(t *testing.T) *store {
 	s := emptyStore(t)
 	for _, owner := range []struct{ id, account string }{{acme, account}, {rival, rivals}} {
 		must(t, s.directory.AddOwner(t.Context(), domain.Owner{OwnerID: owner.id, Name: strings.ToUpper(owner.id)}))
-		must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: owner.account}, authToken))
+		must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: owner.account}, domain.NewToken{Secret: authToken}))
 	}
 	must(t, s.directory.AddSender(t.Context(), domain.Sender{AccountSid: account, Channel: domain.ChannelSMS, Address: ourNumber, OwnerID: acme}))
 	return s

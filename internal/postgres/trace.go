@@ -27,7 +27,7 @@ func (m *Messages) Trace(ctx context.Context, id string) (trace domain.Trace, er
 }
 
 const tracedMessage = `
-	SELECT message_id, owner_id, workflow_id, direction, account_sid, coalesce(twilio_sid, ''), from_address, to_address, body, media,
+	SELECT message_id, owner_id, coalesce(conversation_id, ''), workflow_id, direction, account_sid, coalesce(twilio_sid, ''), from_address, to_address, body, media,
 		part, coalesce(reply_state, ''), status, error_code, segments, coalesce(park, ''), coalesce(park_step, ''), coalesce(park_reason, ''),
 		coalesce(outcome, ''), coalesce(outcome_reason, ''), deadline, received_at, finished_at
 	FROM messages `
@@ -42,7 +42,7 @@ func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Tra
 		return err
 	}
 	if trace.Attempts, err = collect[domain.TracedAttempt](ctx, tx, `
-		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, begun_at, resolved_at
+		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, refused_tokens, begun_at, resolved_at
 		FROM send_attempts WHERE message_id = $1 ORDER BY part, attempt`, messageID); err != nil {
 		return err
 	}

@@ -77,14 +77,18 @@ type Created struct {
 	ErrorKind  domain.Kind   // refused: denied or configuration; not_sent: throttled or unavailable; unknown: unknown_outcome
 	Error      string        // what went wrong, for people, without addresses
 	RetryAfter time.Duration // not_sent: how long Twilio asked to wait, 0 where it did not say
-	RequestID  string        // Twilio's, for its support; empty where no answer came
+
+	// LoginRefused says of a refusal that it is about the login alone: with another one the message may be taken.
+	LoginRefused bool
+
+	RequestID string // Twilio's, for its support; empty where no answer came
 }
 
 // Create posts a message once: nothing in it repeats a request, and Twilio knows no idempotency key. It does not return an
 // error, since every way in which a POST can end is one of the four states of Created.
-func (c *Client) Create(ctx context.Context, credentials domain.Credentials, m NewMessage) Created {
+func (c *Client) Create(ctx context.Context, login domain.Login, m NewMessage) Created {
 	call := c.newExchange(ctx)
-	message, err := call.api(credentials).CreateMessage(m.params(credentials.AccountSid))
+	message, err := call.api(login).CreateMessage(m.params(login.AccountSid))
 	created := call.created(message, err)
 	created.RequestID = call.header.Get("Twilio-Request-Id")
 	return created
@@ -107,19 +111,33 @@ func (m NewMessage) params(accountSid string) *api.CreateMessageParams {
 	return params
 }
 
-// Fetch reads a message. Its errors are KindNotFound, KindThrottled, KindUnavailable, or KindConfiguration for all else that
+// Fetch reads a message, with the first of the account's logins that Twilio accepts. Its errors are KindNotFound, KindThrottled, KindUnavailable, or KindConfiguration for all else that
 // Twilio refuses; KindInvalid for what is not a message's sid.
 func (c *Client) Fetch(ctx context.Context, credentials domain.Credentials, sid string) (Message, error) {
 	if !messageSid.MatchString(sid) {
 		return Message{}, domain.Errorf(domain.KindInvalid, "not a message's sid")
 	}
-	call := c.newExchange(ctx)
-	params := (&api.FetchMessageParams{}).SetPathAccountSid(credentials.AccountSid)
-	message, err := call.api(credentials).FetchMessage(sid, params)
-	if err == nil && call.status == http.StatusOK && readable(message) {
-		return newMessage(message), nil
+	return withEach(credentials, func(login domain.Login) (Message, error) {
+		call := c.newExchange(ctx)
+		params := (&api.FetchMessageParams{}).SetPathAccountSid(login.AccountSid)
+		message, err := call.api(login).FetchMessage(sid, params)
+		if err == nil && call.status == http.StatusOK && readable(message) {
+			return newMessage(message), nil
+		}
+		return Message{}, call.readError("fetching a message", domain.KindNotFound, err)
+	})
+}
+
+// withEach reads with one login after the other until Twilio accepts one. What the last one is told is the answer.
+func withEach[T any](credentials domain.Credentials, read func(domain.Login) (T, error)) (answer T, err error) {
+	err = domain.Errorf(domain.KindConfiguration, "account %s has no auth token and no API key", credentials.AccountSid)
+	for _, login := range credentials.Logins {
+		answer, err = read(login)
+		if failure, ok := errors.AsType[*domain.Error](err); !ok || !refusesLogin(failure.Code) {
+			return answer, err
+		}
 	}
-	return Message{}, call.readError("fetching a message", domain.KindNotFound, err)
+	return answer, err
 }
 
 func (c *Client) newExchange(ctx context.Context) *exchange {
@@ -127,9 +145,9 @@ func (c *Client) newExchange(ctx context.Context) *exchange {
 }
 
 // api returns twilio-go over this exchange.
-func (e *exchange) api(credentials domain.Credentials) *api.ApiService {
+func (e *exchange) api(login domain.Login) *api.ApiService {
 	return api.NewApiServiceWithClient(&twiliogo.Client{
-		Credentials: twiliogo.NewCredentials(credentials.AccountSid, credentials.AuthToken),
+		Credentials: twiliogo.NewCredentials(login.User, login.Password),
 		HTTPClient:  &http.Client{Transport: e},
 	})
 }
@@ -183,7 +201,9 @@ func (e *exchange) created(message *api.ApiV2010Message, err error) Created {
 		if explained.Class == ClassConfiguration {
 			kind = domain.KindConfiguration
 		}
-		return Created{State: domain.AttemptRefused, ErrorCode: code, ErrorKind: kind, Error: e.explain(explained)}
+		return Created{
+			State: domain.AttemptRefused, ErrorCode: code, ErrorKind: kind, Error: e.explain(explained), LoginRefused: refusesLogin(code),
+		}
 	case !e.connected:
 		return Created{State: domain.AttemptNotSent, ErrorKind: domain.KindUnavailable, Error: "Twilio could not be reached: " + e.explain(explained)}
 	default:
@@ -234,7 +254,15 @@ func (e *exchange) explain(explained ErrorClass) string {
 	}
 }
 
+// refusesLogin reports whether a code is about the login that was used, and about nothing else.
+func refusesLogin(code int) bool {
+	return code == codeAuthenticate || code == codeOddUser || code == codeOddPassword
+}
+
 const (
+	codeAuthenticate    = 20003
+	codeOddUser         = 21222 // twilio-go's own, before a request is made
+	codeOddPassword     = 21224 // likewise
 	codeTooManyRequests = 20429
 	leastCode           = 10_000 // Twilio's codes have five digits or more; a gateway's JSON may repeat the HTTP status
 )

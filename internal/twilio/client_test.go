@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,7 +23,10 @@ import (
 
 const service = "MG0123456789abcdef0123456789abcdef"
 
-var credentials = domain.Credentials{AccountSid: account, AuthToken: "fedcba9876543210fedcba9876543210"}
+var (
+	login       = domain.Login{AccountSid: account, User: account, Password: "fedcba9876543210fedcba9876543210"}
+	credentials = domain.Credentials{AccountSid: account, Logins: []domain.Login{login}}
+)
 
 const created = `{"sid":"` + sid + `","status":"queued","num_segments":"2","error_code":null,"price":null,"body":"hello"}`
 
@@ -90,12 +94,12 @@ func TestCreatePostsTheMessage(t *testing.T) {
 				got = r.PostForm
 				user, password, _ := r.BasicAuth()
 				if r.Method != http.MethodPost || r.RequestURI != "/base/2010-04-01/Accounts/"+account+"/Messages.json" ||
-					user != account || password != credentials.AuthToken {
+					user != account || password != login.Password {
 					t.Errorf("got %s %s as %s", r.Method, r.RequestURI, user)
 				}
 				answer(http.StatusCreated, created)(w, r)
 			})
-			result := twilio.NewClient(server.URL+"/base/").Create(soon(t), credentials, test.message)
+			result := twilio.NewClient(server.URL+"/base/").Create(soon(t), login, test.message)
 			want := twilio.Created{State: domain.AttemptAccepted, Sid: sid, Status: domain.StatusQueued, Segments: 2, RequestID: "RQ1"}
 			if result != want {
 				t.Errorf("got %+v, want %+v", result, want)
@@ -122,7 +126,7 @@ func TestCreateSortsAnswers(t *testing.T) {
 		"refused, unknown code":     {answer(400, twilioError(400, 21999)), refused(21999, domain.KindDenied)},
 		"refused, delivery's code":  {answer(400, twilioError(400, 63016)), refused(63016, domain.KindDenied)},
 		"refused by configuration":  {answer(400, twilioError(400, 21606)), refused(21606, domain.KindConfiguration)},
-		"wrong token":               {answer(401, twilioError(401, 20003)), refused(20003, domain.KindConfiguration)},
+		"wrong token":               {answer(401, twilioError(401, 20003)), refusedLogin(20003)},
 		"too many requests":         {answer(429, twilioError(429, 20429), "Retry-After", "7"), notSent(20429, 7*time.Second)},
 		"too many, HTML":            {answer(429, html), notSent(0, 0)},
 		"too many, unreadable wait": {answer(429, "", "Retry-After", "soon"), notSent(0, 0)},
@@ -156,7 +160,7 @@ func TestCreateSortsAnswers(t *testing.T) {
 				calls.Add(1)
 				test.handler(w, r)
 			})
-			got := twilio.NewClient(server.URL).Create(soon(t), credentials, hello)
+			got := twilio.NewClient(server.URL).Create(soon(t), login, hello)
 			if (got.Error == "") != (got.State == domain.AttemptAccepted) {
 				t.Errorf("%s, explained by %q", got.State, got.Error)
 			}
@@ -181,6 +185,10 @@ func refused(code int, kind domain.Kind) twilio.Created {
 	return twilio.Created{State: domain.AttemptRefused, ErrorCode: code, ErrorKind: kind}
 }
 
+func refusedLogin(code int) twilio.Created {
+	return twilio.Created{State: domain.AttemptRefused, ErrorCode: code, ErrorKind: domain.KindConfiguration, LoginRefused: true}
+}
+
 func notSent(code int, after time.Duration) twilio.Created {
 	return twilio.Created{State: domain.AttemptNotSent, ErrorCode: code, ErrorKind: domain.KindThrottled, RetryAfter: after}
 }
@@ -192,7 +200,7 @@ func unknown(code int) twilio.Created {
 func TestCreateHonoursARetryAfterDate(t *testing.T) {
 	t.Parallel()
 	server := serve(t, answer(429, "", "Retry-After", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)))
-	got := twilio.NewClient(server.URL).Create(soon(t), credentials, hello)
+	got := twilio.NewClient(server.URL).Create(soon(t), login, hello)
 	if got.RetryAfter < 50*time.Second || got.RetryAfter > time.Minute {
 		t.Errorf("got %s, want about a minute", got.RetryAfter)
 	}
@@ -222,7 +230,7 @@ func TestCreateWithoutConnectionIsNotSent(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			got := twilio.NewClient(baseURL).Create(ctx, credentials, hello)
+			got := twilio.NewClient(baseURL).Create(ctx, login, hello)
 			if got.State != domain.AttemptNotSent || got.ErrorKind != domain.KindUnavailable || got.Error == "" {
 				t.Errorf("got %+v, want not sent", got)
 			}
@@ -247,7 +255,7 @@ func TestCreateKeepsToTheCallersContext(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			begun := time.Now()
-			got := twilio.NewClient(server.URL).Create(ctx, credentials, hello)
+			got := twilio.NewClient(server.URL).Create(ctx, login, hello)
 			if got.State != domain.AttemptUnknown || time.Since(begun) > 5*time.Second {
 				t.Errorf("got %+v after %s, want unknown at once", got, time.Since(begun))
 			}
@@ -258,7 +266,7 @@ func TestCreateKeepsToTheCallersContext(t *testing.T) {
 		server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("posted") })
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if got := twilio.NewClient(server.URL).Create(ctx, credentials, hello); got.State != domain.AttemptNotSent {
+		if got := twilio.NewClient(server.URL).Create(ctx, login, hello); got.State != domain.AttemptNotSent {
 			t.Errorf("got %+v, want not sent", got)
 		}
 	})
@@ -274,13 +282,13 @@ func TestCreateWritesNothingPastItsTime(t *testing.T) {
 	})
 	client := twilio.NewClient(server.URL)
 	for range 2 { // on a new connection, and on one that is used again
-		if got := client.Create(lapsed{t.Context()}, credentials, hello); got.State != domain.AttemptNotSent {
+		if got := client.Create(lapsed{t.Context()}, login, hello); got.State != domain.AttemptNotSent {
 			t.Errorf("got %+v, want not sent", got)
 		}
 		if n := requests.Swap(0); n != 0 {
 			t.Errorf("%d requests", n)
 		}
-		if got := client.Create(soon(t), credentials, hello); got.State != domain.AttemptAccepted {
+		if got := client.Create(soon(t), login, hello); got.State != domain.AttemptAccepted {
 			t.Errorf("in time: %+v", got)
 		}
 		requests.Store(0)
@@ -301,14 +309,67 @@ func hang(r *http.Request) {
 func TestCreateWithOddCredentialsIsRefusedAndSendsNothing(t *testing.T) {
 	t.Parallel()
 	server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
-	for code, odd := range map[int]domain.Credentials{
-		21222: {AccountSid: account + "/..", AuthToken: "token"},
-		21224: {AccountSid: account, AuthToken: "tok-en"},
+	for code, odd := range map[int]domain.Login{
+		21222: {AccountSid: account + "/..", User: account + "/..", Password: "token"},
+		21224: {AccountSid: account, User: account, Password: "tok-en"},
 	} {
 		got := twilio.NewClient(server.URL).Create(soon(t), odd, hello)
-		if got.State != domain.AttemptRefused || got.ErrorKind != domain.KindConfiguration || got.ErrorCode != code {
+		if got.State != domain.AttemptRefused || got.ErrorKind != domain.KindConfiguration || got.ErrorCode != code || !got.LoginRefused {
 			t.Errorf("got %+v, want a refusal with %d", got, code)
 		}
+	}
+}
+
+// Reads ask with each login in turn, and once with each: a token may have been changed at Twilio. Whatever else Twilio says is the answer.
+func TestReadsTryEachLogin(t *testing.T) {
+	t.Parallel()
+	newest := domain.Login{AccountSid: account, User: account, Password: "00000000000000000000000000000001"}
+	apiKey := domain.Login{AccountSid: account, User: "SK0123456789abcdef0123456789abcdef", Password: "secretOfTheKey"}
+	message, page := answer(200, created), answer(200, `{"messages":[]}`)
+	for name, test := range map[string]struct {
+		logins []domain.Login
+		other  http.HandlerFunc // the answer to login, where it is not the usual one
+		asked  []string
+		kind   domain.Kind
+	}{
+		"the newest is taken":         {logins: []domain.Login{login, newest}, asked: []string{login.Password}},
+		"the older is taken":          {logins: []domain.Login{apiKey, newest, login}, asked: []string{apiKey.Password, newest.Password, login.Password}},
+		"none is taken":               {logins: []domain.Login{apiKey, newest}, asked: []string{apiKey.Password, newest.Password}, kind: domain.KindConfiguration},
+		"there is none":               {kind: domain.KindConfiguration},
+		"an error that is no login's": {logins: []domain.Login{login, newest}, other: answer(503, ""), asked: []string{login.Password}, kind: domain.KindUnavailable},
+		"an account that is closed":   {logins: []domain.Login{login, newest}, other: answer(401, twilioError(401, 20005)), asked: []string{login.Password}, kind: domain.KindConfiguration},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked []string
+			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				user, password, _ := r.BasicAuth()
+				asked = append(asked, password)
+				switch {
+				case user == apiKey.User && password != apiKey.Password, user != apiKey.User && user != account:
+					t.Errorf("asked as %s", user)
+				case password != login.Password:
+					answer(401, twilioError(401, 20003))(w, r)
+				case test.other != nil:
+					test.other(w, r)
+				case strings.HasSuffix(r.URL.Path, "/Messages.json"):
+					page(w, r)
+				default:
+					message(w, r)
+				}
+			})
+			client, credentials := twilio.NewClient(server.URL), domain.Credentials{AccountSid: account, Logins: test.logins}
+			_, fetchErr := client.Fetch(soon(t), credentials, sid)
+			_, listErr := client.List(soon(t), credentials, twilio.Search{})
+			for what, err := range map[string]error{"Fetch": fetchErr, "List": listErr} {
+				if (err != nil) != (test.kind != "") || (err != nil && domain.KindOf(err) != test.kind) {
+					t.Errorf("%s: %v, want %q", what, err, test.kind)
+				}
+			}
+			if want := slices.Concat(test.asked, test.asked); !slices.Equal(asked, want) {
+				t.Errorf("asked with %q, want %q", asked, want)
+			}
+		})
 	}
 }
 
@@ -320,7 +381,7 @@ func TestCredentialsGoToTheConfiguredHostOnly(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		server := serve(t, answer(status, "", "Location", elsewhere.URL))
 		client := twilio.NewClient(server.URL)
-		if got := client.Create(soon(t), credentials, hello); got.State != domain.AttemptUnknown {
+		if got := client.Create(soon(t), login, hello); got.State != domain.AttemptUnknown {
 			t.Errorf("%d: got %+v, want unknown", status, got)
 		}
 		if _, err := client.Fetch(soon(t), credentials, sid); domain.KindOf(err) != domain.KindUnavailable {
@@ -342,7 +403,7 @@ func TestErrorsLeaveTheirConnectionToTheNextCall(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := twilio.NewClient(server.URL)
 	for range 20 {
-		client.Create(soon(t), credentials, hello)
+		client.Create(soon(t), login, hello)
 	}
 	if n := connections.Load(); n != 1 {
 		t.Errorf("%d connections for 20 calls, want 1", n)

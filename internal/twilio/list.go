@@ -25,18 +25,23 @@ type Search struct {
 	Since    time.Time // created at this time or later
 }
 
-// List reads the messages of an account that a search selects, newest first, each once. It does not filter by DateSent, which
+// List reads the messages of an account that a search selects, newest first, each once, with the first of the account's logins that Twilio
+// accepts. It does not filter by DateSent, which
 // is null while a message is queued. Without Since it reads up to 2000 messages.
 //
 // The list may lag: a message that is not in it may exist. Its errors are Fetch's, but for KindNotFound: an account that
 // Twilio does not know is KindConfiguration. A list that could not be read to its end is KindUnavailable, never a shorter list.
 // https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources
 func (c *Client) List(ctx context.Context, credentials domain.Credentials, search Search) ([]Message, error) {
+	return withEach(credentials, func(login domain.Login) ([]Message, error) { return c.list(ctx, login, search) })
+}
+
+func (c *Client) list(ctx context.Context, login domain.Login, search Search) ([]Message, error) {
 	var found []Message
 	seen := map[string]bool{}
 	query := search.query()
 	for range maxPages {
-		read, err := c.readPage(ctx, credentials, query)
+		read, err := c.readPage(ctx, login, query)
 		if err != nil {
 			return nil, err
 		}
@@ -76,11 +81,11 @@ type page struct {
 	next     string // the query of the next page, empty on the last one
 }
 
-func (c *Client) readPage(ctx context.Context, credentials domain.Credentials, query string) (page, error) {
+func (c *Client) readPage(ctx context.Context, login domain.Login, query string) (page, error) {
 	call := c.newExchange(ctx)
 	call.query = query
-	params := (&api.ListMessageParams{}).SetPathAccountSid(credentials.AccountSid)
-	answer, err := call.api(credentials).PageMessage(params, "", "")
+	params := (&api.ListMessageParams{}).SetPathAccountSid(login.AccountSid)
+	answer, err := call.api(login).PageMessage(params, "", "")
 	if err == nil && call.status == http.StatusOK {
 		if read, ok := newPage(answer); ok {
 			return read, nil

@@ -67,7 +67,7 @@ func TestListReadsPagesAsTwilioWritesThem(t *testing.T) {
 			t.Error(err)
 		}
 		user, password, _ := r.BasicAuth()
-		if user != account || password != credentials.AuthToken {
+		if user != account || password != login.Password {
 			t.Errorf("asked as %s", user)
 		}
 		answer(200, string(content))(w, r)

@@ -58,7 +58,7 @@ func TestStalledDoor(t *testing.T) {
 	client := twilio.NewClient("https://" + r.door(twiliosim.DoorStalled))
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	got := client.Create(ctx, domain.Credentials{AccountSid: accountSid, AuthToken: token}, twilio.NewMessage{From: company, To: customer, Body: "hi"})
+	got := client.Create(ctx, login(), twilio.NewMessage{From: company, To: customer, Body: "hi"})
 	if got.State != domain.AttemptNotSent || r.requests().Creates != 0 {
 		t.Errorf("%+v", got)
 	}

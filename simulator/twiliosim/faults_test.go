@@ -56,7 +56,7 @@ func TestMagicFaults(t *testing.T) {
 func (r *rig) brief(to string) twilio.Created {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
-	return twilio.NewClient(r.url).Create(ctx, domain.Credentials{AccountSid: accountSid, AuthToken: token}, twilio.NewMessage{
+	return twilio.NewClient(r.url).Create(ctx, login(), twilio.NewMessage{
 		From: company, To: to, Body: "Hello", StatusCallback: r.statusURL(),
 	})
 }

@@ -33,16 +33,16 @@ func TestTwilioOpenAPI(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	checked := newInspector(t, r.url)
-	ctx, credentials := t.Context(), domain.Credentials{AccountSid: accountSid, AuthToken: token}
+	ctx, credentials := t.Context(), domain.Credentials{AccountSid: accountSid, Logins: []domain.Login{login()}}
 	client := twilio.NewClient(checked.url)
 
 	key := domain.AttemptKey{MessageID: "0198c9f0-0000-7000-8000-000000000001", Part: 1, Attempt: 1}
-	plain := client.Create(ctx, credentials, twilio.NewMessage{
+	plain := client.Create(ctx, login(), twilio.NewMessage{
 		From: company, To: customer, Body: "Olá 🙂", StatusCallback: twilio.CallbackURL(r.webhook.url, key), ValidityPeriod: time.Hour,
 	})
-	media := client.Create(ctx, credentials, twilio.NewMessage{From: company, To: customer, MediaURLs: []string{"https://a.example/1", "https://a.example/2"}})
+	media := client.Create(ctx, login(), twilio.NewMessage{From: company, To: customer, MediaURLs: []string{"https://a.example/1", "https://a.example/2"}})
 	r.script(twiliosim.Rule{Status: domain.StatusUndelivered, ErrorCode: 30005, CallbackDelayMS: 2})
-	failed := client.Create(ctx, credentials, twilio.NewMessage{From: company, To: customer, Body: "hi"})
+	failed := client.Create(ctx, login(), twilio.NewMessage{From: company, To: customer, Body: "hi"})
 	for _, created := range []twilio.Created{plain, media, failed} {
 		if created.State != domain.AttemptAccepted || created.Status != domain.StatusQueued {
 			t.Errorf("%+v", created)
@@ -52,7 +52,7 @@ func TestTwilioOpenAPI(t *testing.T) {
 	if fetched, err := client.Fetch(ctx, credentials, failed.Sid); err != nil || fetched.ErrorCode != 30005 {
 		t.Errorf("%+v: %v", fetched, err)
 	}
-	if refused := client.Create(ctx, credentials, twilio.NewMessage{From: company, To: "+15005550004", Body: "hi"}); refused.ErrorCode != 21610 {
+	if refused := client.Create(ctx, login(), twilio.NewMessage{From: company, To: "+15005550004", Body: "hi"}); refused.ErrorCode != 21610 {
 		t.Errorf("%+v", refused)
 	}
 	r.control(http.MethodPost, "/simulate/inbound", twiliosim.Inbound{From: customer, To: company, Body: "hello"}, nil)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"parley/internal/config"
+	"parley/internal/domain"
 	"parley/internal/twilio"
 	"parley/simulator/twiliosim"
 )
@@ -38,6 +39,11 @@ type rig struct {
 	url     string // the simulator's
 	webhook *webhook
 	stop    func() // ends the simulator
+}
+
+// login is the right one.
+func login() domain.Login {
+	return domain.Login{AccountSid: accountSid, User: accountSid, Password: token}
 }
 
 // newRig starts a simulator whose statuses follow each other fast.

@@ -167,7 +167,7 @@ func TestSpoiltAnswers(t *testing.T) {
 
 // create posts a message with Parley's client.
 func (r *rig) create(client *twilio.Client) twilio.Created {
-	return client.Create(r.Context(), domain.Credentials{AccountSid: accountSid, AuthToken: token}, twilio.NewMessage{
+	return client.Create(r.Context(), login(), twilio.NewMessage{
 		From: company, To: customer, Body: "Hello", StatusCallback: r.statusURL(),
 	})
 }
@@ -254,7 +254,7 @@ func TestReadDelay(t *testing.T) {
 	r := newRig(t)
 	sid := r.send(nil)
 	r.script(twiliosim.Rule{To: customer, ReadDelayMS: 60_000, Times: 1})
-	client, credentials := twilio.NewClient(r.url), domain.Credentials{AccountSid: accountSid, AuthToken: token}
+	client, credentials := twilio.NewClient(r.url), domain.Credentials{AccountSid: accountSid, Logins: []domain.Login{login()}}
 	for range 2 { // it uses up no times
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		if _, err := client.Fetch(ctx, credentials, sid); err == nil {

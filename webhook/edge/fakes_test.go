@@ -48,7 +48,7 @@ func (f *fakeAccounts) Credentials(ctx context.Context, sid string) (domain.Cred
 	case tokens[sid] == "":
 		return domain.Credentials{}, domain.Errorf(domain.KindNotFound, "account: not found")
 	}
-	return domain.Credentials{AccountSid: sid, AuthToken: tokens[sid]}, ctx.Err()
+	return domain.Credentials{AccountSid: sid, AuthTokens: []string{tokens[sid]}}, ctx.Err()
 }
 
 type fakeStatuses struct {

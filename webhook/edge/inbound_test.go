@@ -137,7 +137,7 @@ func TestInboundRefusesAndStartsNothing(t *testing.T) {
 			if len(b.flows.started) != 0 {
 				t.Error("a flow was started")
 			}
-			for _, secret := range []string{"secret", "5005550", token, otherToken} {
+			for _, secret := range []string{"secret words", "5005550", token, otherToken} {
 				if strings.Contains(b.log.String(), secret) {
 					t.Errorf("the log has %q: %s", secret, b.log.String())
 				}

@@ -52,7 +52,7 @@ func (e *edge) verify(ctx context.Context, c *gin.Context, r *request) error {
 	}
 	r.known = true
 	signature := c.Request.Header.Get("X-Twilio-Signature")
-	if !e.verifier.Verify([]string{credentials.AuthToken}, c.Request.RequestURI, r.form, nil, signature) {
+	if !e.verifier.Verify(credentials.AuthTokens, c.Request.RequestURI, r.form, nil, signature) {
 		e.counts.signatureFailure(ctx, r.accountSid)
 		return domain.Errorf(domain.KindDenied, "the signature does not match: compare the url with the one configured at Twilio, and the account's auth token with its primary one")
 	}

@@ -93,6 +93,9 @@ func printStandings(p *page, list []standing) {
 			s.label(p, "we hold", s.ours())
 			s.label(p, "Twilio said", s.theirs())
 		}
+		for _, token := range s.Refused { // another one was tried
+			s.label(p, "refused", "token "+token)
+		}
 		if s.OptedOut {
 			s.label(p, "opted out", "the person takes no more messages from this sender")
 		}

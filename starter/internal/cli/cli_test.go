@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -84,7 +85,10 @@ func TestWrongCommandLines(t *testing.T) {
 		"bogus", "owner bogus", "owner add", "owner add acme", "owner add Acme! --name x", "owner show", "owner set acme", "owner set acme x",
 		"owner set acme nope=1", "owner set acme language=pt-BR language=en", "owner unset acme nope", "owner list --bogus",
 		"account add " + accountA, "account add AC1 --token-env T", "account add " + accountA + " --token-env T --token-file F",
-		"account add " + accountA + " --token-env UNSET", "sender add " + accountA + " nonsense! --owner acme", "sender add " + accountA + " +15551230000",
+		"account add " + accountA + " --token-env UNSET", "account add " + accountA + " --token-env ODD", "account rotate " + accountA,
+		"account rotate " + accountA + " --token-env TOKEN --keep -1h", "account rotate " + accountA + " --token-env TOKEN --api-key SK1",
+		"account rotate AC1 --token-env TOKEN", "account drop-token " + accountA,
+		"sender add " + accountA + " nonsense! --owner acme", "sender add " + accountA + " +15551230000",
 		"send --from +15551230000", "send --from +15551230000 --to +15557654321", "send --from x:y --to +15557654321 --body hi",
 		"send --from +15551230000 --to whatsapp:+15557654321 --body hi", "send --from +15551230000 --to +15557654321 --media ftp://x/y",
 		"parked --limit 0", "retry", "cancel", "show",
@@ -92,6 +96,7 @@ func TestWrongCommandLines(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
 			s := newStarter()
+			s.env["TOKEN"], s.env["ODD"] = "token", "to-ken"
 			stdout, err := s.must(t, 2, strings.Fields(line)...)
 			if stdout != "" || err.Error() == "" || len(s.temporal.Starts) != 0 {
 				t.Errorf("got %q, %v", stdout, err)
@@ -134,13 +139,13 @@ func TestOwners(t *testing.T) {
 func TestTokensComeFromFilesAndTheEnvironment(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(file, []byte("from-file\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("fromfile\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := newStarter()
-	s.env["T"], s.stdin = "from-env", "from-stdin\n"
+	s.env["T"], s.stdin = "fromenv", "fromstdin\n"
 	for want, flags := range map[string][]string{
-		"from-file": {"--token-file", file}, "from-env": {"--token-env", "T"}, "from-stdin": {"--token-file", "-"},
+		"fromfile": {"--token-file", file}, "fromenv": {"--token-env", "T"}, "fromstdin": {"--token-file", "-"},
 	} {
 		out, _ := s.must(t, 0, append([]string{"account", "add", accountB, "--json"}, flags...)...)
 		if s.directory.tokens[accountB] != want || strings.Contains(out, want) {
@@ -150,6 +155,31 @@ func TestTokensComeFromFilesAndTheEnvironment(t *testing.T) {
 	s.must(t, 2, "account", "add", accountB, "--token-file", file+".missing")
 	s.must(t, 0, "account", "remove", accountB)
 	s.must(t, 3, "account", "remove", accountB)
+}
+
+func TestRotateAccount(t *testing.T) {
+	t.Parallel()
+	s := newStarter()
+	s.env["T"] = "newtoken"
+	for _, test := range []struct {
+		flags []string
+		want  rotation
+	}{
+		{nil, rotation{accountA, domain.NewToken{Secret: "newtoken", AddedBy: "ops@desk"}, 24 * time.Hour}},
+		{[]string{"--keep", "0"}, rotation{accountA, domain.NewToken{Secret: "newtoken", AddedBy: "ops@desk"}, 0}},
+		{
+			[]string{"--api-key", apiKey, "--keep", "90m"},
+			rotation{accountA, domain.NewToken{APIKey: apiKey, Secret: "newtoken", AddedBy: "ops@desk"}, 90 * time.Minute},
+		},
+	} {
+		out, _ := s.must(t, 0, append([]string{"account", "rotate", accountA, "--token-env", "T"}, test.flags...)...)
+		if got := s.directory.rotated[len(s.directory.rotated)-1]; got != test.want || strings.Contains(out, "newtoken") {
+			t.Errorf("%v: told %+v, printed %s", test.flags, got, out)
+		}
+	}
+	s.must(t, 3, "account", "rotate", accountB, "--token-env", "T")
+	s.must(t, 3, "account", "drop-token", accountB, newestToken)
+	s.must(t, 4, "account", "drop-token", accountA, "another")
 }
 
 func TestSenders(t *testing.T) {

@@ -20,9 +20,15 @@ import (
 const (
 	accountA = "AC0000000000000000000000000000000a"
 	accountB = "AC0000000000000000000000000000000b"
+	apiKey   = "SK0000000000000000000000000000000a"
+
+	newestToken = "0198c9f0-0000-7000-8000-00000000000b"
 )
 
-var created = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+var (
+	created = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	dropped = created.Add(24 * time.Hour)
+)
 
 // directory is a cli.Directory in memory.
 type directory struct {
@@ -32,6 +38,14 @@ type directory struct {
 	accounts map[string]domain.Account
 	tokens   map[string]string
 	senders  []domain.Sender
+	rotated  []rotation
+}
+
+// rotation is what a directory was told by AddToken.
+type rotation struct {
+	accountSid string
+	token      domain.NewToken
+	keep       time.Duration
 }
 
 var _ cli.Directory = (*directory)(nil)
@@ -41,9 +55,13 @@ func newDirectory() *directory {
 		books:    newBooks(),
 		owners:   map[string]domain.Owner{"acme": {OwnerID: "acme", Name: "Acme Ltd", CreatedAt: created}},
 		settings: map[string]map[string]string{},
-		accounts: map[string]domain.Account{accountA: {AccountSid: accountA, Name: "main", CreatedAt: created}},
-		tokens:   map[string]string{},
-		senders:  []domain.Sender{sms(accountA, "+15551230000", "acme")},
+		accounts: map[string]domain.Account{accountA: {AccountSid: accountA, Name: "main", CreatedAt: created, Tokens: []domain.Token{
+			{TokenID: "0198c9f0-0000-7000-8000-00000000000c", APIKey: apiKey, AddedBy: "ops@desk", AddedAt: created},
+			{TokenID: newestToken, AddedBy: "ops@desk", AddedAt: created},
+			{TokenID: "0198c9f0-0000-7000-8000-00000000000a", AddedBy: "ops@desk", AddedAt: created, ValidUntil: &dropped},
+		}}},
+		tokens:  map[string]string{},
+		senders: []domain.Sender{sms(accountA, "+15551230000", "acme")},
 	}
 }
 
@@ -88,9 +106,27 @@ func (d *directory) Settings(_ context.Context, id string) (domain.Settings, err
 	return domain.ParseSettings(d.settings[id])
 }
 
-func (d *directory) AddAccount(_ context.Context, account domain.Account, token string) error {
+func (d *directory) AddAccount(_ context.Context, account domain.Account, token domain.NewToken) error {
 	account.CreatedAt = created
-	d.accounts[account.AccountSid], d.tokens[account.AccountSid] = account, token
+	d.accounts[account.AccountSid], d.tokens[account.AccountSid] = account, token.Secret
+	return nil
+}
+
+func (d *directory) AddToken(_ context.Context, sid string, token domain.NewToken, keep time.Duration) (string, error) {
+	if _, ok := d.accounts[sid]; !ok {
+		return "", notFound("account")
+	}
+	d.rotated = append(d.rotated, rotation{sid, token, keep})
+	return newestToken, nil
+}
+
+func (d *directory) DropToken(_ context.Context, sid, id string) error {
+	switch {
+	case sid != accountA:
+		return notFound("token")
+	case id != newestToken:
+		return domain.Errorf(domain.KindConflict, "it is the last auth token")
+	}
 	return nil
 }
 
@@ -110,7 +146,7 @@ func (d *directory) Credentials(_ context.Context, sid string) (domain.Credentia
 	if _, ok := d.accounts[sid]; !ok {
 		return domain.Credentials{}, notFound("account")
 	}
-	return domain.Credentials{AccountSid: sid, AuthToken: d.tokens[sid]}, nil
+	return domain.Credentials{AccountSid: sid, AuthTokens: []string{d.tokens[sid]}}, nil
 }
 
 func (d *directory) AddSender(_ context.Context, sender domain.Sender) error {
@@ -205,7 +241,7 @@ var _ cli.Twilio = atTwilio(nil)
 func (a atTwilio) Fetch(_ context.Context, credentials domain.Credentials, sid string) (twilio.Message, error) {
 	message, ok := a[sid]
 	switch {
-	case credentials.AuthToken == "wrong":
+	case slices.Contains(credentials.AuthTokens, "wrong"):
 		return message, domain.Errorf(domain.KindConfiguration, "fetching a message: Twilio did not accept the account's auth token")
 	case !strings.HasPrefix(sid, "SM"):
 		return message, domain.Errorf(domain.KindInvalid, "not a message's sid")
@@ -254,6 +290,7 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 		NewKeyset: func() (string, error) { return `{"key":"new"}`, nil },
 		Explain:   s.explain,
 		Getenv:    func(name string) string { return s.env[name] },
+		Operator:  "ops@desk",
 	}
 	var out bytes.Buffer
 	err = cli.Execute(ctx, parts, cli.Streams{In: strings.NewReader(s.stdin), Out: &out, Terminal: s.terminal}, args)

@@ -37,6 +37,8 @@ func TestGolden(t *testing.T) {
 		"owner-show":             {"owner", "show", "acme"},
 		"account-add":            {"account", "add", accountA, "--name", "main", "--token-env", "TOKEN"},
 		"account-list":           {"account", "list"},
+		"account-rotate":         {"account", "rotate", accountA, "--token-env", "TOKEN"},
+		"account-drop-token":     {"account", "drop-token", accountA, newestToken},
 		"account-remove":         {"account", "remove", accountA},
 		"sender-add":             {"sender", "add", accountA, "whatsapp:+15551230000", "--owner", "acme"},
 		"sender-list":            {"sender", "list", "--owner", "acme"},
@@ -47,6 +49,9 @@ func TestGolden(t *testing.T) {
 		"ledger":                 {"ledger", "acme", "--workflow", "inbound:sent"},
 		"consent-show":           {"consent", "show", "+15557654321", "--owner", "acme"},
 		"consent-show-nothing":   {"consent", "show", "+15557650000", "--owner", "acme"},
+		"conversation-list":      {"conversation", "list"},
+		"conversation-show":      {"conversation", "show", "c-looping"},
+		"conversation-resume":    {"conversation", "resume", "c-looping", "--reason", "a person"},
 		"secrets-keygen":         {"secrets", "keygen"},
 		"send":                   send("--key", "k1"),
 		"parked":                 {"parked", "--limit", "2"},
@@ -235,6 +240,7 @@ func sentResult(context.Context) (contract.MessageResult, error) {
 
 func sentTrace() domain.Trace {
 	message := inboundMessage("m-sent", "inbound:sent")
+	message.ConversationID = "c-before"
 	finished := created.Add(3 * time.Second)
 	message.ReplyState, message.Outcome, message.FinishedAt = domain.ReplyAnswered, domain.OutcomeReplied, &finished
 	return domain.Trace{
@@ -245,7 +251,7 @@ func sentTrace() domain.Trace {
 			ReceivedAt: created,
 		}},
 		Attempts: []domain.TracedAttempt{
-			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", BegunAt: created, ResolvedAt: &finished},
+			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", Refused: []string{newestToken}, BegunAt: created, ResolvedAt: &finished},
 			{Part: 1, Attempt: 2, State: domain.AttemptAccepted, TwilioSid: "SM00000000000000000000000000000003",
 				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished},
 		},
