@@ -53,7 +53,7 @@ func assemble(settings config.Worker, temporal client.Client, pool *postgres.Poo
 		billing:     billing.New(messages),
 		reply:       reply.New(messages, provider),
 		messaging:   sending,
-		upkeep:      upkeep.New(messages, flows{temporal}, sending.LookUp, teller(logger), settings.SweepAfter),
+		upkeep:      upkeep.New(messages, flows{temporal}, sending.LookUp, teller(logger), upkeep.Patience{After: settings.SweepAfter, Again: settings.SweepAgain}),
 	}
 }
 
@@ -84,6 +84,7 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
 	case contract.RoleUpkeep:
 		contract.CloseEnded.Register(w, p.upkeep.CloseEnded)
+		contract.SeekUnknown.Register(w, p.upkeep.SeekUnknown)
 	default:
 		return domain.Errorf(domain.KindInternal, "no such role: %q", role)
 	}
