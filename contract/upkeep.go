@@ -9,6 +9,9 @@ var (
 	SeekUnknown = Activity[Nothing, UpkeepResult]{"upkeep.SeekUnknown", RoleUpkeep}
 )
 
+// Job is the type of all of them.
+type Job = Activity[Nothing, UpkeepResult]
+
 // Upkeep runs one job, batch after batch, until nothing is left to do at the moment.
 var Upkeep = Workflow[UpkeepInput, UpkeepResult]{Name: "Upkeep"}
 
@@ -36,7 +39,7 @@ type UpkeepNote struct {
 
 // Schedule has Temporal run a job again and again.
 type Schedule struct {
-	Job   Activity[Nothing, UpkeepResult]
+	Job   Job
 	Every time.Duration
 }
 
