@@ -78,60 +78,6 @@ func TestSomebodyWhoKeepsWritingIsAnswered(t *testing.T) {
 	}
 }
 
-func TestStopAndStart(t *testing.T) {
-	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{})
-	whatsapp := "whatsapp:" + s.Company
-	s.Starter("sender", "add", s.AccountSid, whatsapp, "--owner", s.OwnerID)
-
-	t.Run("on a long code, where Twilio confirms", func(t *testing.T) {
-		t.Parallel()
-		person := s.Customer()
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, " stop ")), "consent")
-		exactly(t, s, person, 0)
-		refused := s.TryStarter("send", "--from", s.Company, "--to", person, "--body", "news", "--key", person, "--wait")
-		if refused.ExitCode == 0 || !strings.Contains(refused.Stdout+refused.Stderr, "denied") {
-			t.Errorf("a message of ours: exit code %d: %s%s", refused.ExitCode, refused.Stdout, refused.Stderr)
-		}
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello?")), "denied")
-		exactly(t, s, person, 0)
-		if shown := s.Starter("consent", "show", person, "--owner", s.OwnerID); !strings.Contains(shown, "takes no messages") {
-			t.Errorf("consent: %s", shown)
-		}
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "Start")), "consent")
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello?")), "replied")
-		exactly(t, s, person, 1)
-	})
-	t.Run("on WhatsApp, where we confirm", func(t *testing.T) {
-		t.Parallel()
-		person := "whatsapp:" + s.Customer()
-		answer := s.Deliver(testkit.Inbound{From: person, To: whatsapp, Body: "STOP"})
-		awaitOutcome(t, s, s.WorkflowID(answer.MessageSid), "consent")
-		if sent := s.AwaitAnswers(person, 1, soon); !strings.Contains(sent[0].Body, "START") {
-			t.Errorf("confirmed with %q", sent[0].Body)
-		}
-		again := s.Deliver(testkit.Inbound{From: person, To: whatsapp, Body: "STOP", MessageSid: answer.MessageSid}) // Twilio delivers it twice
-		awaitOutcome(t, s, s.WorkflowID(again.MessageSid), "consent")
-		exactly(t, s, person, 1)
-	})
-	t.Run("while a reply is written", func(t *testing.T) {
-		t.Parallel()
-		person := s.Customer()
-		s.Starter("consent", "set", person, "withdrawn", "--owner", s.OwnerID, "--from", s.Company, "--reason", "asked on the phone")
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello")), "denied")
-		s.Starter("consent", "set", person, "given", "--owner", s.OwnerID, "--from", s.Company, "--reason", "asked on the phone")
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello")), "replied")
-		exactly(t, s, person, 1)
-	})
-	t.Run("told by Twilio alone", func(t *testing.T) {
-		t.Parallel()
-		const person = "+15005550114" // whose phone opts out when the message comes
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello")), "replied")
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello again")), "denied")
-		exactly(t, s, person, 1)
-	})
-}
-
 func TestAPlanThatIsUsedUp(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{})

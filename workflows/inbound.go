@@ -99,9 +99,10 @@ func (f *inbound) decide(ctx workflow.Context) error {
 	return f.late(ctx)
 }
 
-// notice tells a person, once a day (UTC), that the owner's plan has nothing left.
+// notice tells a person, once a day (UTC), that the owner's plan has nothing left. It is the day of the message: the flow may be reset on
+// another one.
 func (f *inbound) notice(ctx workflow.Context) {
-	f.tell(ctx, domain.KindOverQuotaNotice, fmt.Sprintf("%s:%s:%s", domain.KindOverQuotaNotice, f.contactID, workflow.Now(ctx).UTC().Format(time.DateOnly)))
+	f.tell(ctx, domain.KindOverQuotaNotice, fmt.Sprintf("%s:%s:%s", domain.KindOverQuotaNotice, f.contactID, f.received.ReceivedAt.UTC().Format(time.DateOnly)))
 }
 
 // tell sends the person a system text, by a flow of its own that outlives this one. Key: key.

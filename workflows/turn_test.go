@@ -184,6 +184,18 @@ func TestOverQuota(t *testing.T) {
 			t.Error("a model was asked")
 		}
 	})
+	t.Run("once for the day on which they wrote, whenever the flow ends", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		r.settings(func(owners *contract.Timing) { owners.ReplyDeadline = 24 * time.Hour })
+		r.reserve.returns(contract.ReserveResult{State: domain.QuotaUsedUp})
+		started, yesterday := r.children(), received()
+		yesterday.ReceivedAt = start.Add(-4 * time.Hour)
+		r.execute(contract.InboundMessage.Name, contract.InboundMessageInput{Received: yesterday})
+		if len(*started) != 1 || (*started)[0].Key != "over_quota_notice:contact-1:2026-01-01" {
+			t.Errorf("told %+v", *started)
+		}
+	})
 	t.Run("a unit is there by the end", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)

@@ -21,41 +21,51 @@ type ConsentWords struct {
 	Stop, Start, Help string
 }
 
-// The words that Twilio knows, and those that Brazilian carriers do. YES gives consent back only to who withdrew it.
-// https://help.twilio.com/articles/223134027
+// The words that Twilio knows. https://help.twilio.com/articles/223134027
 const (
-	stopWords  = "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT,REVOKE,OPTOUT,SAIR,PARAR,PARE,CANCELAR"
-	startWords = "START,UNSTOP,VOLTAR"
-	helpWords  = "HELP,INFO,AJUDA"
-	yes        = "YES"
+	twilioStop  = "STOP,STOPALL,UNSUBSCRIBE,CANCEL,END,QUIT,REVOKE,OPTOUT"
+	twilioStart = "START,UNSTOP"
+	twilioYes   = "YES"
+	twilioHelp  = "HELP,INFO"
+)
+
+// The words of the other languages that Parley has texts in. They hold for every owner: nobody knows a person's language before they write.
+const (
+	moreStop = "SAIR,PARAR,PARE,CANCELAR"
+	moreBack = "VOLTAR"
+	moreHelp = "AJUDA"
 )
 
 // MaxConsentWord is the longest consent word, in bytes: a longer message is an ordinary text.
 const MaxConsentWord = 24
 
 // Meaning returns what a message asks for, empty where it is an ordinary text: a consent word stands alone, in any case. optOutType is
-// Twilio's own reading (STOP, START, HELP), which wins; withdrawn says that the person does not want to be written to at the moment.
+// Twilio's own reading (STOP, START, HELP), which wins; withdrawn says that the person does not want to be written to at the moment. What
+// may as well be the answer to a question (YES, or a word for coming back) gives consent only to who withdrew it.
 func (w ConsentWords) Meaning(body, optOutType string, withdrawn bool) ConsentWord {
 	switch word := ConsentWord(strings.ToLower(optOutType)); word {
 	case WordStop, WordStart, WordHelp:
 		return word
 	}
-	word := strings.ToUpper(strings.TrimSpace(body))
-	switch {
+	switch word := consentWord(body); {
 	case word == "" || len(word) > MaxConsentWord:
 		return ""
-	case among(word, stopWords) || among(word, w.Stop):
+	case among(word, twilioStop, moreStop, w.Stop):
 		return WordStop
-	case among(word, startWords) || among(word, w.Start) || (word == yes && withdrawn):
+	case among(word, twilioStart, w.Start), withdrawn && among(word, twilioYes, moreBack):
 		return WordStart
-	case among(word, helpWords) || among(word, w.Help):
+	case among(word, twilioHelp, moreHelp, w.Help):
 		return WordHelp
 	default:
 		return ""
 	}
 }
 
-func among(word, list string) bool { return slices.Contains(strings.Split(list, ","), word) }
+func consentWord(body string) string { return strings.ToUpper(strings.TrimSpace(body)) }
+
+func among(word string, lists ...string) bool {
+	return slices.ContainsFunc(lists, func(list string) bool { return slices.Contains(strings.Split(list, ","), word) })
+}
 
 // ConsentState is whether a person may be written to. Nobody has said anything where there is none.
 type ConsentState string
@@ -84,6 +94,12 @@ const (
 	RepliesByTwilio OptOutReplies = "twilio" // long codes, toll-free numbers, services with Advanced Opt-Out
 	RepliesByUs     OptOutReplies = "ours"   // WhatsApp, RCS, short codes: nobody else does
 )
+
+// TwilioAnswers reports whether Twilio answers a consent word: one that it read itself and, at its senders, one that it knows. Nobody but
+// us answers a word that an owner added.
+func (r OptOutReplies) TwilioAnswers(body, optOutType string) bool {
+	return optOutType != "" || (r == RepliesByTwilio && among(consentWord(body), twilioStop, twilioStart, twilioYes, twilioHelp))
+}
 
 // ParseOptOutReplies reads who answers consent words; nothing means the channel's usual.
 func ParseOptOutReplies(s string, sender Address) (OptOutReplies, error) {

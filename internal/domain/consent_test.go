@@ -8,7 +8,7 @@ import (
 
 func TestConsentWords(t *testing.T) {
 	t.Parallel()
-	words := domain.ConsentWords{Stop: "BASTA,ME TIRA", Help: "SOCORRO"}
+	words := domain.ConsentWords{Stop: "BASTA,ME TIRA", Start: "ENTRAR", Help: "SOCORRO"}
 	for _, c := range []struct {
 		body, optOutType string
 		withdrawn        bool
@@ -27,6 +27,10 @@ func TestConsentWords(t *testing.T) {
 		{body: "unstop", want: domain.WordStart},
 		{body: "Yes"},
 		{body: "Yes", withdrawn: true, want: domain.WordStart},
+		{body: "Voltar"},
+		{body: "Voltar", withdrawn: true, want: domain.WordStart},
+		{body: "entrar", want: domain.WordStart},
+		{body: "ajuda", want: domain.WordHelp},
 		{body: "info", want: domain.WordHelp},
 		{body: "socorro", want: domain.WordHelp},
 		{body: "hello", optOutType: "STOP", want: domain.WordStop},
@@ -53,6 +57,23 @@ func TestWhoAnswersConsentWords(t *testing.T) {
 		}
 		if got, err := domain.ParseOptOutReplies("ours", sender); err != nil || got != domain.RepliesByUs {
 			t.Errorf("%s: got %q, %v", address, got, err)
+		}
+	}
+	for _, c := range []struct {
+		replies          domain.OptOutReplies
+		body, optOutType string
+		want             bool
+	}{
+		{domain.RepliesByTwilio, " stop ", "", true},
+		{domain.RepliesByTwilio, "yes", "", true},
+		{domain.RepliesByTwilio, "info", "", true},
+		{domain.RepliesByTwilio, "SAIR", "", false},
+		{domain.RepliesByTwilio, "SAIR", "STOP", true},
+		{domain.RepliesByUs, "STOP", "", false},
+		{domain.RepliesByUs, "STOP", "STOP", true},
+	} {
+		if got := c.replies.TwilioAnswers(c.body, c.optOutType); got != c.want {
+			t.Errorf("%+v: got %t", c, got)
 		}
 	}
 	if _, err := domain.ParseOptOutReplies("nobody", domain.Address{}); err == nil {

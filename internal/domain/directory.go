@@ -30,6 +30,8 @@ type Sender struct {
 	OwnerID       string        `json:"owner_id"`
 	CreatedAt     time.Time     `json:"created_at"`
 	OptOutReplies OptOutReplies `json:"opt_out_replies"` // who answers STOP, START and HELP
+
+	MessagingServiceSid string `json:"messaging_service_sid,omitempty"` // that it belongs to, as its latest message told
 }
 
 // Trace is all that is stored about one message: what was said, what was tried, what it cost.

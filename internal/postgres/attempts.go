@@ -49,6 +49,11 @@ func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 	if err != nil {
 		return err
 	}
+	if domain.OptedOut(r.ErrorCode) { // a look-up may be the first to tell
+		if err := withdraw(ctx, tx, r.AttemptKey, r.ErrorCode); err != nil {
+			return err
+		}
+	}
 	if err := moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments)); err != nil {
 		return err
 	}

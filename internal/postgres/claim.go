@@ -65,13 +65,12 @@ type claimAttempt struct {
 func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow, err error) {
 	// clock_timestamp: now() is when the transaction began, before it waited for the pair.
 	err = tx.QueryRow(ctx, `
-		SELECT direction, kind, workflow_id, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(), EXISTS (
-				SELECT FROM consents c WHERE c.owner_id = p.owner_id AND c.channel = p.channel AND c.address = p.their_address AND c.state = 'withdrawn'
-					AND c.sender IN (p.our_address, parameters -> 'MessagingServiceSid' ->> 0)),
-			account_sid, from_address, to_address, body, media,
+		SELECT direction, kind, workflow_id, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(),
+			coalesce(said.state = 'withdrawn', false), m.account_sid, from_address, to_address, body, media,
 			$3 <= 1 OR EXISTS (SELECT FROM send_attempts a WHERE a.message_id = $1 AND a.part = $3 - 1 AND a.state = 'accepted'),
 			locked_until > clock_timestamp(), coalesce(lock_message, '')
-		FROM messages m JOIN pairs p USING (pair_id) WHERE message_id = $1 AND m.owner_id = $2`, in.MessageID, in.OwnerID, in.Part).Scan(
+		FROM messages m JOIN pairs p USING (pair_id)`+lastWord+`
+		WHERE message_id = $1 AND m.owner_id = $2`, in.MessageID, in.OwnerID, in.Part).Scan(
 		&row.Direction, &row.Kind, &row.WorkflowID, &row.ReplyState, &row.Finished, &row.Expired, &row.Denied, &row.AccountSid,
 		&row.From, &row.To, &row.Body, &row.Media, &row.Follows, &row.Locked, &row.Holder)
 	if err != nil {

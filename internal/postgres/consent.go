@@ -2,31 +2,59 @@ package postgres
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"parley/internal/domain"
 )
 
+// lastWord joins, to a message m and its pair p, the sender s of ours and what was said last of the person's consent with it: from any of
+// their addresses, to the sender itself or to a messaging service that it belongs to.
+const lastWord = `
+	LEFT JOIN senders s ON s.owner_id = p.owner_id AND s.account_sid = m.account_sid AND s.channel = p.channel AND s.address = p.our_address
+	LEFT JOIN LATERAL (
+		SELECT c.state, c.changed_at FROM consents c
+		WHERE c.owner_id = p.owner_id AND c.channel = p.channel AND c.sender IN (p.our_address, m.messaging_service_sid, s.messaging_service_sid)
+			AND c.address IN (
+				SELECT every.address FROM contacts one JOIN contacts every USING (person_id)
+				WHERE one.owner_id = p.owner_id AND one.channel = p.channel AND one.address = p.their_address)
+		ORDER BY c.changed_at DESC, c.state DESC LIMIT 1
+	) said ON true`
+
 // relation is how a person stands with the sender that they write to.
 type relation struct {
-	withdrawn bool // they do not want to be written to
-	ours      bool // nobody but us answers consent words
+	withdrawn bool   // they do not want to be written to
+	service   string // that the message before to this sender came through
+	replies   domain.OptOutReplies
 }
 
+// relationOf is asked before the message is stored, and after the person is.
 func relationOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours, theirs domain.Address) (r relation, err error) {
-	var replies domain.OptOutReplies
+	var replies string
 	err = tx.QueryRow(ctx, `
-		SELECT EXISTS (
-				SELECT FROM consents WHERE owner_id = $1 AND channel = $2 AND sender IN ($3, $6) AND address = $4 AND state = 'withdrawn'),
-			coalesce((SELECT opt_out_replies FROM senders WHERE account_sid = $5 AND channel = $2 AND address = $3), '')`,
-		in.OwnerID, ours.Channel, ours.Value, theirs.Value, in.Received.AccountSid, in.Received.MessagingServiceSid).Scan(&r.withdrawn, &replies)
+		SELECT coalesce(said.state = 'withdrawn', false), coalesce(s.messaging_service_sid, ''), coalesce(s.opt_out_replies, '')
+		FROM (SELECT $1::text AS owner_id, $2::text AS channel, $3::text AS our_address, $4::text AS their_address) p
+			CROSS JOIN (SELECT $5::text AS account_sid, nullif($6::text, '') AS messaging_service_sid) m`+lastWord,
+		in.OwnerID, ours.Channel, ours.Value, theirs.Value, in.Received.AccountSid, in.Received.MessagingServiceSid).Scan(
+		&r.withdrawn, &r.service, &replies)
 	if err != nil {
 		return r, err
 	}
-	replies, err = domain.ParseOptOutReplies(string(replies), ours)
-	r.ours = replies == domain.RepliesByUs && optOutType(in) == ""
+	r.replies, err = domain.ParseOptOutReplies(replies, ours)
 	return r, err
+}
+
+// belong notes the messaging service that a sender of ours belongs to, as its messages tell: what is said to the service holds for the
+// sender too.
+func belong(ctx context.Context, tx pgx.Tx, in domain.NewInbound, r relation, ours domain.Address) error {
+	if in.Received.MessagingServiceSid == r.service {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE senders SET messaging_service_sid = $5 WHERE owner_id = $1 AND account_sid = $2 AND channel = $3 AND address = $4`,
+		in.OwnerID, in.Received.AccountSid, ours.Channel, ours.Value, in.Received.MessagingServiceSid)
+	return err
 }
 
 // optOutType is Twilio's own reading of a consent word, which it then answers itself.
@@ -34,7 +62,7 @@ func optOutType(in domain.NewInbound) string { return first(in.Received.Other["O
 
 // wordOf returns what an inbound message asks for; nothing for an ordinary text.
 func wordOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, r relation) (domain.ConsentWord, error) {
-	if optOutType(in) == "" && len(in.Received.Body) > 2*domain.MaxConsentWord { // spaces around it do not count
+	if optOutType(in) == "" && len(strings.TrimSpace(in.Received.Body)) > 2*domain.MaxConsentWord { // in upper case it may be shorter
 		return "", nil
 	}
 	settings, err := settingsOf(ctx, tx, in.OwnerID)
@@ -42,8 +70,8 @@ func wordOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, r relation) (d
 }
 
 // confirmation returns the system text that answers a consent word, nothing where Twilio does.
-func (r relation) confirmation(word domain.ConsentWord) domain.MessageKind {
-	if !r.ours {
+func (r relation) confirmation(in domain.NewInbound, word domain.ConsentWord) domain.MessageKind {
+	if r.replies.TwilioAnswers(in.Received.Body, optOutType(in)) {
 		return ""
 	}
 	return map[domain.ConsentWord]domain.MessageKind{
@@ -96,20 +124,22 @@ func setConsent(ctx context.Context, tx pgx.Tx, ownerID, messageID string, sende
 // withdrawByError withdraws a person's consent since Twilio says, with the error code $4, that they opted out: of the message $1, part $2,
 // attempt $3, if that has the sid $6 of the account $5, or none is said. What was sent before they gave consent again says nothing.
 const withdrawByError = `
-	WITH person AS (
-		SELECT p.owner_id, p.channel, p.our_address, p.their_address FROM send_attempts a JOIN pairs p USING (pair_id)
+	WITH told AS (
+		SELECT p.owner_id, p.channel, p.their_address, sender
+		FROM send_attempts a JOIN messages m USING (message_id) JOIN pairs p ON p.pair_id = a.pair_id` + lastWord + `
+			CROSS JOIN LATERAL (
+				SELECT DISTINCT sender FROM unnest(ARRAY[p.our_address, m.messaging_service_sid, s.messaging_service_sid]) sender WHERE sender <> ''
+			) senders
 		WHERE a.message_id = $1 AND a.part = $2 AND a.attempt = $3 AND ($6 = '' OR (a.account_sid = $5 AND a.twilio_sid = $6))
-			AND NOT EXISTS (
-				SELECT FROM consents c WHERE c.owner_id = p.owner_id AND c.channel = p.channel AND c.sender = p.our_address
-					AND c.address = p.their_address AND (c.state = 'withdrawn' OR c.changed_at > a.begun_at))
+			AND (said.state IS NULL OR (said.state = 'given' AND said.changed_at <= a.begun_at))
 	), noted AS (
 		INSERT INTO consents (owner_id, channel, sender, address, state, source, changed_at)
-		SELECT owner_id, channel, our_address, their_address, 'withdrawn', 'twilio', clock_timestamp() FROM person
+		SELECT owner_id, channel, sender, their_address, 'withdrawn', 'twilio', clock_timestamp() FROM told
 		ON CONFLICT (owner_id, channel, sender, address) DO UPDATE
 		SET state = excluded.state, source = excluded.source, changed_at = excluded.changed_at
 	)
 	INSERT INTO consent_events (owner_id, channel, sender, address, state, source, reason, message_id)
-	SELECT owner_id, channel, our_address, their_address, 'withdrawn', 'twilio', 'error ' || $4::int, $1 FROM person`
+	SELECT owner_id, channel, sender, their_address, 'withdrawn', 'twilio', 'error ' || $4::int, $1 FROM told`
 
 func withdraw(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, errorCode int) error {
 	_, err := tx.Exec(ctx, withdrawByError, key.MessageID, key.Part, key.Attempt, errorCode, "", "")

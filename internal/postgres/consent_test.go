@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 
 	"parley/internal/domain"
@@ -46,9 +47,15 @@ func TestConsentWords(t *testing.T) {
 		events  []string
 		denied  bool
 	}{
-		"an ordinary text":           {said: []func(*domain.NewInbound){body("Please stop by tomorrow")}},
-		"STOP":                       {[]func(*domain.NewInbound){body("\tSToP ")}, domain.WordStop, "", []string{ourNumber + " withdrawn by message"}, true},
-		"an owner's word":            {[]func(*domain.NewInbound){body("Basta")}, domain.WordStop, "", []string{ourNumber + " withdrawn by message"}, true},
+		"an ordinary text": {said: []func(*domain.NewInbound){body("Please stop by tomorrow")}},
+		"STOP":             {[]func(*domain.NewInbound){body("\tSToP ")}, domain.WordStop, "", []string{ourNumber + " withdrawn by message"}, true},
+		"an owner's word, which Twilio does not know": {[]func(*domain.NewInbound){body("Basta")}, domain.WordStop, domain.KindStopConfirmation,
+			[]string{ourNumber + " withdrawn by message"}, true},
+		"a word among many spaces": {[]func(*domain.NewInbound){body(strings.Repeat(" ", 100) + "STOP")}, domain.WordStop, "",
+			[]string{ourNumber + " withdrawn by message"}, true},
+		"back, who was never away": {said: []func(*domain.NewInbound){body("Voltar")}},
+		"back, after STOP": {[]func(*domain.NewInbound){body("STOP"), body("Voltar")}, domain.WordStart, domain.KindStartConfirmation,
+			[]string{ourNumber + " withdrawn by message", ourNumber + " given by message"}, false},
 		"HELP":                       {[]func(*domain.NewInbound){body("help")}, domain.WordHelp, "", nil, false},
 		"YES, to a question of ours": {said: []func(*domain.NewInbound){body("Yes")}},
 		"YES, after STOP": {[]func(*domain.NewInbound){body("STOP"), body("Yes")}, domain.WordStart, "",
@@ -94,6 +101,59 @@ func TestConsentWords(t *testing.T) {
 	}
 }
 
+const (
+	service     = "MG00000000000000000000000000000001"
+	otherNumber = "+15550001112" // of acme
+)
+
+// through is a message to a number of ours that came through a messaging service.
+func through(service, number, text string) func(*domain.NewInbound) {
+	return func(in *domain.NewInbound) {
+		in.Received.MessagingServiceSid, in.Received.To, in.Received.Body = service, number, text
+	}
+}
+
+// What is said to a number of a messaging service holds for the others, whether they answer or write by themselves; the latest word counts.
+func TestConsentWithAMessagingService(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	must(t, s.directory.AddSender(t.Context(), domain.Sender{AccountSid: account, Channel: domain.ChannelSMS, Address: otherNumber, OwnerID: acme}))
+	s.another().say(t, through(service, otherNumber, "It is somebody else whose message shows what the number belongs to"))
+
+	pending := s.say(t, through(service, ourNumber, "Hello"))
+	reply := flow{s, pending.MessageID, "inbound:x", ""}
+	reply.write(t, "An answer")
+	s.say(t, through(service, otherNumber, "STOP"))
+	equal(t, "a reply that was pending", reply.ask(t, patient), domain.ClaimDenied)
+	equal(t, "the next message", s.say(t, through(service, ourNumber, "Hello?")).Denied, true)
+	equal(t, "a message of ours", s.outbound(t, "News").ask(t, patient), domain.ClaimDenied)
+	elsewhere := s.another()
+	elsewhere.say(t, through(service, ourNumber, "STOP"))
+	equal(t, "a number that they never wrote to", elsewhere.outboundFrom(t, otherNumber, "News").ask(t, patient), domain.ClaimDenied)
+	equal(t, "somebody else", s.another().outbound(t, "News").ask(t, patient), domain.ClaimGranted)
+
+	s.say(t, through(service, otherNumber, "START"))
+	equal(t, "after START to the other number", s.outbound(t, "News").ask(t, patient), domain.ClaimGranted)
+	other := s.another()
+	other.say(t, through(service, ourNumber, "STOP"))
+	must(t, s.messages.SetConsent(t.Context(), acme, domain.Consent{
+		Channel: domain.ChannelSMS, Sender: ourNumber, Address: other.person, State: domain.ConsentGiven, Source: domain.ConsentByOperator, Reason: "asked",
+	}))
+	equal(t, "what an operator lifts for a number", other.outbound(t, "News").ask(t, patient), domain.ClaimGranted)
+	equal(t, "holds for no other", other.outboundFrom(t, otherNumber, "News").ask(t, patient), domain.ClaimDenied)
+
+	away := s.another()
+	away.say(t, through("", otherNumber, "The number does not belong to the service any more"))
+	away.say(t, through(service, ourNumber, "STOP"))
+	equal(t, "a number that left the service", away.outboundFrom(t, otherNumber, "News").ask(t, patient), domain.ClaimGranted)
+	senders, err := s.directory.Senders(t.Context(), acme)
+	must(t, err)
+	for _, sender := range senders {
+		want := map[string]string{ourNumber: service}[sender.Address]
+		equal(t, "the service of "+sender.Address, sender.MessagingServiceSid, want)
+	}
+}
+
 // A consent word is nothing that a model answers, or sees.
 func TestAConsentWordIsNotSaidToTheModel(t *testing.T) {
 	t.Parallel()
@@ -124,6 +184,12 @@ func TestAnOptOutErrorWithdrawsConsent(t *testing.T) {
 			f.begin(t, 1, 1)
 			f.apply(t, callback(f.key(1, 1), newSid(), domain.StatusFailed, 63014))
 		},
+		"failed, as a look-up finds": func(t *testing.T, f flow) {
+			f.begin(t, 1, 1)
+			found := accepted(newSid())
+			found.Status, found.ErrorCode = domain.StatusFailed, 63014
+			f.resolve(t, 1, 1, found)
+		},
 	}
 	for name, told := range tell {
 		t.Run(name, func(t *testing.T) {
@@ -140,6 +206,16 @@ func TestAnOptOutErrorWithdrawsConsent(t *testing.T) {
 			equal(t, "events", len(s.events(t)), 2)
 		})
 	}
+	t.Run("of a message that came through a service", func(t *testing.T) {
+		t.Parallel()
+		s := s.another()
+		f := flow{s, s.say(t, through(service, otherNumber, "Hello")).MessageID, "inbound:x", ""}
+		f.write(t, "An answer")
+		f.apply(t, callback(f.key(1, 1), f.send(t, 1, 1), domain.StatusFailed, 21610))
+		if got := s.events(t); len(got) != 2 || got[0] != otherNumber+" withdrawn by twilio" || got[1] != service+" withdrawn by twilio" {
+			t.Errorf("events %q", got)
+		}
+	})
 	other := s.another()
 	f := other.outbound(t, "News")
 	f.apply(t, callback(f.key(1, 1), f.send(t, 1, 1), domain.StatusFailed, 30003)) // unreachable: no opt-out

@@ -178,14 +178,14 @@ func (d *Directory) AddSender(ctx context.Context, sender domain.Sender) error {
 // Senders returns the senders of an owner, or of all where ownerID is empty.
 func (d *Directory) Senders(ctx context.Context, ownerID string) ([]domain.Sender, error) {
 	return list[domain.Sender](ctx, d.pool, "senders", `
-		SELECT account_sid, channel, address, owner_id, created_at, opt_out_replies FROM senders
+		SELECT account_sid, channel, address, owner_id, created_at, opt_out_replies, messaging_service_sid FROM senders
 		WHERE $1 = '' OR owner_id = $1 ORDER BY owner_id, channel, address, account_sid`, ownerID)
 }
 
 // SendersOf returns every sender with this address: one, unless several accounts share it.
 func (d *Directory) SendersOf(ctx context.Context, address domain.Address) ([]domain.Sender, error) {
 	return list[domain.Sender](ctx, d.pool, "senders", `
-		SELECT account_sid, channel, address, owner_id, created_at, opt_out_replies FROM senders
+		SELECT account_sid, channel, address, owner_id, created_at, opt_out_replies, messaging_service_sid FROM senders
 		WHERE channel = $1 AND address = $2 ORDER BY owner_id, account_sid`, address.Channel, address.Value)
 }
 

@@ -55,12 +55,12 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 		}
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid, twilio_sid,
-				from_address, to_address, body, media, parameters, seq, reply_state, consent_word, status, deadline, received_at)
-			VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, $16, nullif($17, ''), 'received', $14, $15)
+				from_address, to_address, body, media, parameters, seq, reply_state, consent_word, status, deadline, received_at, messaging_service_sid)
+			VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, $16, nullif($17, ''), 'received', $14, $15, nullif($18, ''))
 			ON CONFLICT (account_sid, twilio_sid) DO NOTHING`,
 			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.Received.AccountSid, in.Received.MessageSid,
 			in.Received.From, in.Received.To, in.Received.Body, in.Received.Media, in.Received.Other, p.seq,
-			in.Deadline, in.Received.ReceivedAt, state, word)
+			in.Deadline, in.Received.ReceivedAt, state, word, in.Received.MessagingServiceSid)
 		if err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			if err := advance(ctx, tx, p); err != nil {
 				return err
 			}
-			if err := obey(ctx, tx, in, word, id, ours, theirs); err != nil {
+			if err := errors.Join(belong(ctx, tx, in, person, ours), obey(ctx, tx, in, word, id, ours, theirs)); err != nil {
 				return err
 			}
 			recorded = domain.Recorded{MessageID: id, ReplyState: state, ConsentWord: word}
@@ -79,7 +79,7 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 			return conflictIfMissing(err, "the message is stored for another owner")
 		}
 		if recorded.ConsentWord != "" {
-			recorded.Confirm = person.confirmation(recorded.ConsentWord)
+			recorded.Confirm = person.confirmation(in, recorded.ConsentWord)
 			return nil
 		}
 		recorded.Denied = person.withdrawn

@@ -152,8 +152,13 @@ func (f *flow) write(t *testing.T, reply string) {
 
 func (s *store) outbound(t *testing.T, body string) flow {
 	t.Helper()
+	return s.outboundFrom(t, ourNumber, body)
+}
+
+func (s *store) outboundFrom(t *testing.T, number, body string) flow {
+	t.Helper()
 	in := outbound(body)
-	in.To = s.person
+	in.From, in.To = number, s.person
 	recorded, err := s.messages.RecordOutbound(t.Context(), in)
 	must(t, err)
 	return flow{s, recorded.MessageID, in.WorkflowID, ""}

@@ -19,6 +19,8 @@ type ModelAnswer struct {
 	RetryAfter time.Duration // of an error; 0: no such header
 	Hang       bool          // no answer until the caller gives up
 	Delay      time.Duration // before a completion
+
+	Until <-chan struct{} // a completion comes when this is closed
 }
 
 // ModelCall is one call that an OpenAI server received.
@@ -92,10 +94,7 @@ func (s *OpenAIServer) handle(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		writeError(w, http.StatusBadRequest, err.Error())
 	case answer.Hang:
-		select {
-		case <-r.Context().Done():
-		case <-s.closed:
-		}
+		s.await(r, s.closed)
 	case answer.Status != 0:
 		if answer.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(answer.RetryAfter.Seconds())))
@@ -103,6 +102,7 @@ func (s *OpenAIServer) handle(w http.ResponseWriter, r *http.Request) {
 		writeError(w, answer.Status, "as scripted")
 	default:
 		time.Sleep(answer.Delay)
+		s.await(r, answer.Until)
 		writeJSON(w, http.StatusOK, map[string]any{
 			"id": "chatcmpl-test", "object": "chat.completion", "created": time.Now().Unix(), "model": call.Model,
 			"choices": []any{map[string]any{
@@ -110,6 +110,18 @@ func (s *OpenAIServer) handle(w http.ResponseWriter, r *http.Request) {
 			}},
 			"usage": map[string]int{"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
 		})
+	}
+}
+
+// await lets a call wait until something is closed, or nobody waits for its answer any more.
+func (s *OpenAIServer) await(r *http.Request, until <-chan struct{}) {
+	if until == nil {
+		return
+	}
+	select {
+	case <-until:
+	case <-r.Context().Done():
+	case <-s.closed:
 	}
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"regexp"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +48,7 @@ func (c *commands) consentSet() *cobra.Command {
 		Example: "  starter consent set +15551234567 withdrawn --owner acme --from +15557654321 --reason \"asked on the phone\"",
 		Args:    cobra.ExactArgs(2),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
-			ours, theirs, err := domain.Route(from, args[0])
+			theirs, err := domain.ParseRecipient(args[0])
 			if err != nil {
 				return nil, err
 			}
@@ -54,15 +56,16 @@ func (c *commands) consentSet() *cobra.Command {
 			if state != domain.ConsentGiven && state != domain.ConsentWithdrawn {
 				return nil, domain.Errorf(domain.KindInvalid, "want given or withdrawn, got %q", args[1])
 			}
-			if err := c.checkOwner(ctx, owner); err != nil {
-				return nil, err
-			}
 			messages, err := c.parts.Messages(ctx)
 			if err != nil {
 				return nil, err
 			}
+			sender, err := c.consentSender(ctx, owner, from, theirs)
+			if err != nil {
+				return nil, err
+			}
 			if err := messages.SetConsent(ctx, owner, domain.Consent{
-				Channel: ours.Channel, Sender: ours.Value, Address: theirs.Value, State: state, Source: domain.ConsentByOperator, Reason: reason,
+				Channel: theirs.Channel, Sender: sender, Address: theirs.Value, State: state, Source: domain.ConsentByOperator, Reason: reason,
 			}); err != nil {
 				return nil, err
 			}
@@ -71,11 +74,43 @@ func (c *commands) consentSet() *cobra.Command {
 		}),
 	}
 	requireOwner(command, &owner)
-	command.Flags().StringVar(&from, "from", "", "the sender of ours that it is about")
+	command.Flags().StringVar(&from, "from", "", "the sender of ours that it is about, or the sid (MG...) of the messaging\nservice that senders of ours belong to")
 	command.Flags().StringVar(&reason, "reason", "", "how you know")
 	_ = command.MarkFlagRequired("from")
 	_ = command.MarkFlagRequired("reason")
 	return command
+}
+
+var messagingServiceSid = regexp.MustCompile(`^MG[0-9a-f]{32}$`)
+
+// consentSender reads what a consent is about: a sender of the owner's, or a messaging service that one belongs to. It returns KindNotFound
+// for any other: a typing error must not look like a consent.
+func (c *commands) consentSender(ctx context.Context, owner, from string, theirs domain.Address) (string, error) {
+	directory, err := c.parts.Directory(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := ownerExists(ctx, directory, owner); err != nil {
+		return "", err
+	}
+	senders, err := directory.Senders(ctx, owner)
+	if err != nil {
+		return "", err
+	}
+	if messagingServiceSid.MatchString(from) {
+		if !slices.ContainsFunc(senders, func(s domain.Sender) bool { return s.Channel == theirs.Channel && s.MessagingServiceSid == from }) {
+			return "", domain.Errorf(domain.KindNotFound, "--from: no message has come to %s through this messaging service", owner)
+		}
+		return from, nil
+	}
+	ours, err := domain.ParseAddress(from)
+	if err == nil {
+		err = domain.SameChannel(ours, theirs)
+	}
+	if err == nil && !slices.ContainsFunc(senders, func(s domain.Sender) bool { return s.Channel == ours.Channel && s.Address == ours.Value }) {
+		err = domain.Errorf(domain.KindNotFound, "--from is not a sender of %s: 'starter sender list --owner %s' shows which there are", owner, owner)
+	}
+	return ours.Value, err
 }
 
 func requireOwner(command *cobra.Command, owner *string) {

@@ -85,6 +85,8 @@ func sendError(result contract.MessageResult) error {
 	switch {
 	case result.Outcome == domain.OutcomeUnknown:
 		return fail(codeUnknown, "it is not known whether the message was sent")
+	case result.Outcome == domain.OutcomeDenied:
+		return fail(codeNotSent, "the message was not sent: the person does not want to be written to; 'starter consent show' tells how that came about")
 	case result.Outcome != domain.OutcomeSent:
 		return fail(codeNotSent, "the message was not sent: %s", result.Outcome)
 	case result.Status.Final() && result.Status.Rank() < domain.StatusDelivered.Rank():

@@ -156,7 +156,13 @@ func (d *directory) RemoveSender(_ context.Context, account string, address doma
 // messages is a cli.Messages in memory, by any id.
 type messages map[string]domain.Trace
 
-var _ cli.Messages = messages(nil)
+// stored is all that a cli.Messages knows.
+type stored struct {
+	messages
+	*people
+}
+
+var _ cli.Messages = stored{}
 
 func (m messages) Trace(_ context.Context, id string) (domain.Trace, error) {
 	if trace, ok := m[id]; ok {
@@ -213,6 +219,7 @@ func (a atTwilio) Fetch(_ context.Context, credentials domain.Credentials, sid s
 type starter struct {
 	directory *directory
 	messages  messages
+	people    *people
 	noStore   error // what opening the database returns
 	temporal  *faketemporal.Client
 	twilio    atTwilio
@@ -225,7 +232,7 @@ type starter struct {
 
 func newStarter(flows ...faketemporal.Flow) *starter {
 	return &starter{
-		directory: newDirectory(), messages: messages{}, temporal: faketemporal.New(flows...), twilio: atTwilio{}, env: map[string]string{},
+		directory: newDirectory(), messages: messages{}, people: &people{}, temporal: faketemporal.New(flows...), twilio: atTwilio{}, env: map[string]string{},
 		explain: explain,
 	}
 }
@@ -240,7 +247,7 @@ func explain(code int) string {
 func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, err error) {
 	parts := cli.Parts{
 		Directory: func(context.Context) (cli.Directory, error) { return s.directory, s.noStore },
-		Messages:  func(context.Context) (cli.Messages, error) { return s.messages, s.noStore },
+		Messages:  func(context.Context) (cli.Messages, error) { return stored{s.messages, s.people}, s.noStore },
 		Flows:     func(context.Context) (*flow.Flows, error) { return flow.New(s.temporal), nil },
 		Twilio:    func(context.Context) (cli.Twilio, error) { return s.twilio, nil },
 		Setup:     func(context.Context) (provision.Report, error) { return s.report, nil },

@@ -81,21 +81,6 @@ func (d *directory) Ledger(_ context.Context, _ string, month time.Time, workflo
 	}, nil
 }
 
-func (m messages) SetConsent(context.Context, string, domain.Consent) error { return nil }
-
-func (m messages) Consents(_ context.Context, _ string, address domain.Address) (domain.ConsentHistory, error) {
-	if address.Value == "+15557650000" {
-		return domain.ConsentHistory{Consents: []domain.Consent{}, Events: []domain.Consent{}}, nil
-	}
-	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
-	withdrawn := domain.Consent{
-		Channel: address.Channel, Sender: "+15551230000", Address: address.Value, State: domain.ConsentWithdrawn, Source: domain.ConsentByPerson, At: at,
-	}
-	told := withdrawn
-	told.Source, told.Reason, told.At = domain.ConsentByOperator, "asked on the phone", at.Add(-time.Hour)
-	return domain.ConsentHistory{Consents: []domain.Consent{withdrawn}, Events: []domain.Consent{told, withdrawn}}, nil
-}
-
 func TestPlansAndSubscriptions(t *testing.T) {
 	t.Parallel()
 	s := newStarter()
@@ -120,10 +105,6 @@ func TestPlansAndSubscriptions(t *testing.T) {
 		{"subscription", "show", "nobody"},
 		{"usage", "nobody"},
 		{"ledger", "acme", "--month", "May"},
-		{"consent", "set", "+15557654321", "perhaps", "--owner", "acme", "--from", "+15551230000", "--reason", "x"},
-		{"consent", "set", "whatsapp:+15557654321", "given", "--owner", "acme", "--from", "+15551230000", "--reason", "x"},
-		{"consent", "set", "+15557654321", "given", "--owner", "acme", "--from", "+15551230000"},
-		{"consent", "show", "+15557654321", "--owner", "nobody"},
 	} {
 		if _, err := s.runWith(t.Context(), wrong...); err == nil {
 			t.Errorf("accepted %v", wrong)

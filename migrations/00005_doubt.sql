@@ -1,12 +1,7 @@
--- What upkeep looks for, at a cost that does not grow with the tables.
+-- Attempts of unknown fate whose flow is over: what may have been sent is paid for until Twilio's list tells.
 
 -- +goose Up
 
--- When the sweep last asked for the flow of a message that is not finished.
-ALTER TABLE messages ADD swept_at timestamptz;
-CREATE INDEX messages_unfinished ON messages (coalesce(swept_at, created_at)) WHERE finished_at IS NULL AND in_reply_to IS NULL;
-
--- Attempts of unknown fate whose flow is over: what may have been sent is paid for until Twilio's list tells.
 ALTER TABLE send_attempts
     ADD look_at   timestamptz,                   -- when upkeep is to look for it next
     ADD looked_at timestamptz,                   -- when it did last
@@ -20,6 +15,3 @@ WHERE a.message_id = m.message_id AND a.state = 'unknown' AND m.finished_at IS N
 
 DROP INDEX send_attempts_sought;
 ALTER TABLE send_attempts DROP missing, DROP looked_at, DROP look_at;
-
-DROP INDEX messages_unfinished;
-ALTER TABLE messages DROP swept_at;
