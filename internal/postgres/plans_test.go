@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -99,7 +100,7 @@ func everyMethod(t *testing.T, s *store) {
 	f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptRefused, ErrorCode: 21211})
 	sid := f.send(t, 1, 2)
 	f.lose(t, 2, 1)
-	_, err = s.messages.Sought(ctx, acme, f.key(2, 1))
+	_, err = s.messages.Sought(ctx, acme, f.key(2, 1), false)
 	must(t, err)
 	_, err = s.messages.Unbound(ctx, account, []string{sid, newSid()})
 	must(t, err)
@@ -128,9 +129,17 @@ func everyMethod(t *testing.T, s *store) {
 	}
 	f.reserve(t)
 	f.begin(t, 1, 1)
-	_, err = s.messages.Sought(ctx, acme, f.key(1, 1))
+	_, err = s.messages.Sought(ctx, acme, f.key(1, 1), false)
 	must(t, err)
 	f.giveUp(t, domain.OutcomeExpired, "")
+	_, err = s.messages.Unfinished(ctx, time.Hour, 100)
+	must(t, err)
+	_, err = s.messages.LeftUnanswered(ctx, acme, f.messageID)
+	must(t, err)
+	_, err = s.messages.Doubtful(ctx, time.Hour, 100)
+	must(t, err)
+	_, err = s.messages.LookedInVain(ctx, acme, f.key(1, 1), time.Hour)
+	must(t, err)
 	f.apply(t, callback(f.key(1, 1), newSid(), domain.StatusSent, 0)) // its end is mended
 	_, _, err = s.directory.ResolveSender(ctx, account, domain.Address{Channel: domain.ChannelSMS, Value: ourNumber})
 	must(t, err)
