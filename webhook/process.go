@@ -79,6 +79,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	}
 	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,
+		Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys(settings.CallerKeyList())},
 		Accounts:  known,
 		Inbox:     p.inbox,
 		Statuses:  postgres.NewMessages(pool),

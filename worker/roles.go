@@ -63,7 +63,7 @@ func assemble(settings config.Worker, p process) parts {
 		persistence: persistence.New(messages),
 		identity:    identity.New(messages),
 		billing:     billing.New(messages),
-		reply:       reply.New(messages, provider),
+		reply:       reply.New(messages, provider, settings.Price()),
 		messaging:   sending,
 		upkeep:      upkeep.New(messages, flows{p.temporal}, sending.LookUp, teller(p.logger), patience),
 		counters:    p.upkeep,

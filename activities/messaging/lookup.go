@@ -30,7 +30,7 @@ func (a *Activities) LookUp(ctx context.Context, in contract.LookUpInput) (contr
 	case found != nil:
 		attempt, err = a.store.Resolve(ctx, domain.Resolution{
 			AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, State: domain.AttemptAccepted, Sid: found.Sid, Status: found.Status, Segments: found.Segments,
-			ErrorCode: found.ErrorCode,
+			Price: found.Price, ErrorCode: found.ErrorCode,
 		})
 	case in.Last:
 		attempt, err = a.store.DeclareUnknown(ctx, in.OwnerID, in.AttemptKey)

@@ -80,7 +80,7 @@ func TestLookUpReadsTheRow(t *testing.T) {
 // Twilio's list tells where it shows exactly one message that no other attempt has. Only the last look-up says that nobody knows.
 func TestLookUpSearches(t *testing.T) {
 	t.Parallel()
-	one := messaging.Candidate{Sid: "SM1", Status: domain.StatusSent, Segments: 2, ErrorCode: 30022}
+	one := messaging.Candidate{Sid: "SM1", Status: domain.StatusSent, Segments: 2, ErrorCode: 30022, Price: price}
 	two := messaging.Candidate{Sid: "SM2", Status: domain.StatusFailed, Segments: 1}
 	for name, test := range map[string]struct {
 		list  []messaging.Candidate
@@ -110,6 +110,7 @@ func TestLookUpSearches(t *testing.T) {
 						want.result = contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusSent, ErrorCode: 30022}
 						resolved = []domain.Resolution{{
 							AttemptKey: key, OwnerID: "owner-1", State: domain.AttemptAccepted, Sid: test.found, Status: domain.StatusSent, Segments: 2, ErrorCode: 30022,
+							Price: price,
 						}}
 					case last:
 						want, declared = outcome{kind: domain.KindUnknownOutcome, words: "may have been sent"}, 1

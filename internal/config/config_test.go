@@ -108,6 +108,30 @@ func named(err error) []string {
 	return names
 }
 
+// pricesName is what a problem of a model's prices begins with.
+const pricesName = "PARLEY_MODEL_INPUT_PRICE, PARLEY_MODEL_OUTPUT_PRICE, PARLEY_MODEL_CURRENCY"
+
+func prices(input, output, currency string) map[string]string {
+	return map[string]string{"PARLEY_MODEL_INPUT_PRICE": input, "PARLEY_MODEL_OUTPUT_PRICE": output, "PARLEY_MODEL_CURRENCY": currency}
+}
+
+func TestModelPrice(t *testing.T) {
+	t.Parallel()
+	for want, changes := range map[string]map[string]string{"0.750000 USD": prices("0.15", "0.6", "usd"), "nil": nil} {
+		var worker config.Worker
+		if err := config.Load(&worker, with(changes)); err != nil {
+			t.Fatal(err)
+		}
+		got := "nil"
+		if price := worker.Price(); price != nil {
+			got = price.Cost(1_000_000, 1_000_000).String()
+		}
+		if got != want {
+			t.Errorf("a million tokens each way cost %s, want %s", got, want)
+		}
+	}
+}
+
 func TestRules(t *testing.T) {
 	t.Parallel()
 	webhook := func() any { return &config.Webhook{} }
@@ -136,6 +160,12 @@ func TestRules(t *testing.T) {
 		{"the simulator in place of Twilio", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "http://127.0.0.1:8090"}, ""},
 		{"a base URL without a scheme", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "127.0.0.1:8090"}, "PARLEY_TWILIO_BASE_URL"},
 		{"openai, complete", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "openai", "PARLEY_MODEL_NAME": "m", "OPENAI_API_KEY": "k"}, ""},
+		{"a model's prices", worker, prices("0.15", "0.6", "usd"), ""},
+		{"a model that costs nothing", worker, prices("0", "0", "EUR"), ""},
+		{"prices without a currency", worker, prices("0.15", "0.6", ""), pricesName},
+		{"one price", worker, prices("0.15", "", "USD"), pricesName},
+		{"a price that is none", worker, prices("0.15", "cheap", "USD"), pricesName},
+		{"a price in micro-units", worker, prices("150000", "600000", "USD"), pricesName},
 		{"openai without a model", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "openai", "OPENAI_API_KEY": "k"}, "PARLEY_MODEL_NAME"},
 		{"openai without a key", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "openai", "PARLEY_MODEL_NAME": "m"}, "OPENAI_API_KEY"},
 		{"no such provider", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "parrot"}, "PARLEY_MODEL_PROVIDER"},

@@ -54,7 +54,7 @@ func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 			return err
 		}
 	}
-	if err := moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments)); err != nil {
+	if err := moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments, r.Price)); err != nil {
 		return err
 	}
 	if !bound.over && r.Status.Due() { // nearly always

@@ -21,7 +21,7 @@ import (
 
 // Reserve has a message's flow share the unit of its pair's turn, which is taken where there is none. Key: the message. A message that a
 // newer one answers for is closed here already, so that no model writes for nobody. A Reserve that arrives after its flow's Finish takes
-// nothing.
+// nothing, nor does one of a message that has its unit.
 func (m *Messages) Reserve(ctx context.Context, in domain.NewReservation) (state domain.QuotaState, err error) {
 	err = inTx(ctx, m.pool, "reserve", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, in.OwnerID, in.MessageID); err != nil {
@@ -32,13 +32,12 @@ func (m *Messages) Reserve(ctx context.Context, in domain.NewReservation) (state
 			state = domain.QuotaSuperseded
 			return err
 		}
-		var entered, there bool
+		var provided, there bool
 		err = tx.QueryRow(ctx, `
-			WITH before AS (SELECT turn FROM messages WHERE message_id = $1)
-			UPDATE messages SET turn = CASE messages.turn WHEN '' THEN 'joined' ELSE messages.turn END
-			FROM before, pairs WHERE message_id = $1 AND pairs.pair_id = messages.pair_id
-			RETURNING before.turn <> '' OR finished_at IS NOT NULL, unit`, in.MessageID).Scan(&entered, &there)
-		if err != nil || entered || there {
+			UPDATE messages SET turn = CASE turn WHEN '' THEN 'joined' ELSE turn END
+			FROM pairs WHERE message_id = $1 AND pairs.pair_id = messages.pair_id
+			RETURNING turn = 'left' OR finished_at IS NOT NULL OR replies_reserved + replies_charged > 0, unit`, in.MessageID).Scan(&provided, &there)
+		if err != nil || provided || there {
 			state = domain.QuotaGranted
 			return err
 		}
@@ -307,7 +306,7 @@ func (a *account) handBack(ctx context.Context, tx pgx.Tx, b bill) error {
 		a.segments.release(ctx, tx, b, domain.MeterSegments, a.segments.spare()))
 }
 
-// spare is what is reserved beyond what may turn out to have been sent. Where something was charged, the turn's one reply is paid.
+// spare is what is reserved beyond what may turn out to have been sent.
 func (n *amount) spare() int { return max(0, n.reserved-n.doubtful) }
 
 func (n *amount) release(ctx context.Context, tx pgx.Tx, b bill, meter domain.Meter, quantity int) error {

@@ -29,7 +29,7 @@ func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) (b 
 			WHERE a.message_id = $1 AND a.part = $2 AND a.attempt = $3 AND a.state <> 'accepted'
 		)
 		UPDATE send_attempts SET state = 'accepted', twilio_sid = $4, error_code = 0, error_kind = '', error_message = '',
-			resolved_at = coalesce(resolved_at, clock_timestamp())
+			resolved_at = coalesce(resolved_at, clock_timestamp()), price_at = clock_timestamp()
 		FROM old WHERE message_id = $1 AND part = $2 AND attempt = $3
 		RETURNING old.sought, old.over, last_part`, key.MessageID, key.Part, key.Attempt, sid).Scan(&b.found, &b.over, &last)
 	if errors.Is(err, pgx.ErrNoRows) {

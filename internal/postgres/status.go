@@ -116,26 +116,27 @@ func keepStrange(ctx context.Context, tx pgx.Tx, event domain.StatusEvent) error
 	return err
 }
 
-// forward moves an attempt's status forward by news, whose args are $1 to $7. The error code is that of the highest status that carried
-// one; of equal ones the larger. So the order of the news makes no difference.
+// forward moves an attempt's status forward by news, whose args are $1 to $9. The error code is that of the highest status that carried
+// one; of equal ones the larger. So the order of the news makes no difference. A price that is known is not forgotten, nor asked for again.
 const forward = `
 	UPDATE send_attempts SET
 		status = CASE WHEN ($5, $4) > (status_rank, status) THEN $4 ELSE status END,
 		status_rank = greatest(status_rank, $5),
 		error_code = CASE WHEN $6 > 0 AND ($5, $6) > (error_rank, error_code) THEN $6 ELSE error_code END,
 		error_rank = CASE WHEN $6 > 0 THEN greatest(error_rank, $5) ELSE error_rank END,
-		segments = CASE WHEN $7 > 0 THEN $7 ELSE segments END`
+		segments = CASE WHEN $7 > 0 THEN $7 ELSE segments END,
+		price_micros = coalesce($8, price_micros), price_unit = coalesce($9, price_unit), price_at = CASE WHEN $8::bigint IS NULL THEN price_at END`
 
 // applyEvent keeps an event and moves the attempt that it names forward, if that is the one that has its sid, and, where only such are
 // wanted, is due. See eventArgs.
 const applyEvent = `
 	WITH bound AS (
 		SELECT owner_id, status AS old_status, error_code AS old_code FROM send_attempts
-		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND account_sid = $8 AND twilio_sid = $9
-			AND NOT ($13 AND status IN ('failed', 'canceled'))
+		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND account_sid = $10 AND twilio_sid = $11
+			AND NOT ($15 AND status IN ('failed', 'canceled'))
 	), kept AS (
 		INSERT INTO message_events (owner_id, account_sid, twilio_sid, message_id, part, attempt, source, status, error_code)
-		SELECT owner_id, $8, $9, $1, $2, $3, $10, $11, $12 FROM bound
+		SELECT owner_id, $10, $11, $1, $2, $3, $12, $13, $14 FROM bound
 	), moved AS (` + forward + `
 		FROM bound WHERE message_id = $1 AND part = $2 AND attempt = $3
 		RETURNING old_status, old_code, status, error_code
@@ -143,7 +144,7 @@ const applyEvent = `
 	SELECT m.workflow_id, moved.status, moved.error_code, old_status, old_code FROM moved, messages m WHERE m.message_id = $1`
 
 func eventArgs(event domain.StatusEvent, onlyDue bool) []any {
-	return append(newsOf(event.Status, event.ErrorCode, 0).args(event.AttemptKey),
+	return append(newsOf(event.Status, event.ErrorCode, 0, event.Price).args(event.AttemptKey),
 		event.AccountSid, event.Sid, event.Source, event.Status, event.ErrorCode, onlyDue)
 }
 
@@ -166,24 +167,26 @@ type news struct {
 	status    domain.Status
 	errorCode int
 	segments  int
+	price     *domain.Money
 }
 
-// newsOf returns what is news of what was said: a status that is not in our list moves nothing, nor does what came with it.
-func newsOf(status domain.Status, errorCode, segments int) news {
+// newsOf returns what is news of what was said: a status that is not in our list moves nothing, nor does the error that came with it.
+func newsOf(status domain.Status, errorCode, segments int, price *domain.Money) news {
 	if status.Rank() < 0 {
 		status, errorCode = "", 0
 	}
-	return news{status, errorCode, segments}
+	return news{status, errorCode, segments, price}
 }
 
 // args are those of forward.
 func (n news) args(key domain.AttemptKey) []any {
-	return []any{key.MessageID, key.Part, key.Attempt, n.status, n.status.Rank(), n.errorCode, n.segments}
+	price, unit := amountOf(n.price)
+	return []any{key.MessageID, key.Part, key.Attempt, n.status, n.status.Rank(), n.errorCode, n.segments, price, unit}
 }
 
 // moveStatus moves the status of an attempt that has a sid forward. One that has another is left alone. The caller holds the pair.
 func moveStatus(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string, n news) error {
-	_, err := tx.Exec(ctx, forward+` WHERE message_id = $1 AND part = $2 AND attempt = $3 AND twilio_sid = $8`, append(n.args(key), sid)...)
+	_, err := tx.Exec(ctx, forward+` WHERE message_id = $1 AND part = $2 AND attempt = $3 AND twilio_sid = $10`, append(n.args(key), sid)...)
 	if err != nil {
 		return err
 	}

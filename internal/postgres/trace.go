@@ -42,7 +42,7 @@ func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Tra
 		return err
 	}
 	if trace.Attempts, err = collect[domain.TracedAttempt](ctx, tx, `
-		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, refused_tokens, begun_at, resolved_at
+		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, refused_tokens, begun_at, resolved_at, `+money("price_micros", "price_unit")+`
 		FROM send_attempts WHERE message_id = $1 ORDER BY part, attempt`, messageID); err != nil {
 		return err
 	}
@@ -56,6 +56,6 @@ func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Tra
 		return err
 	}
 	trace.AIRuns, err = collect[domain.TracedAIRun](ctx, tx, `
-		SELECT provider, model, input_tokens, output_tokens, latency_ms, created_at FROM ai_runs WHERE message_id = $1 ORDER BY ai_run_id`, messageID)
+		SELECT provider, model, input_tokens, output_tokens, latency_ms, created_at, `+money("cost_micros", "currency")+` FROM ai_runs WHERE message_id = $1 ORDER BY ai_run_id`, messageID)
 	return err
 }

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -67,6 +68,7 @@ type Flows interface {
 // Parts is what the edge is made of.
 type Parts struct {
 	PublicURL string // as it is configured at Twilio, without a trailing slash
+	Verifiers []Verifier
 	Accounts  Accounts
 	Inbox     Inbox
 	Statuses  Statuses
@@ -83,7 +85,7 @@ type edge struct {
 	inbox     Inbox
 	statuses  Statuses
 	flows     Flows
-	verifier  *twilio.Verifier
+	verifiers []Verifier
 	strangers *strangers
 	logger    *slog.Logger
 	counts    counters
@@ -98,7 +100,7 @@ func New(parts Parts) (http.Handler, error) {
 	}
 	e := &edge{
 		accounts: parts.Accounts, inbox: parts.Inbox, statuses: parts.Statuses, flows: parts.Flows,
-		verifier: twilio.NewVerifier(parts.PublicURL), strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
+		verifiers: parts.Verifiers, strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
 	engine := gin.New()          // without gin's logger: it prints query strings
@@ -108,19 +110,31 @@ func New(parts Parts) (http.Handler, error) {
 	engine.Use(gin.CustomRecoveryWithWriter(nil, e.panicked))
 	engine.NoRoute(func(c *gin.Context) { c.AbortWithStatus(http.StatusNotFound) })
 	engine.NoMethod(func(c *gin.Context) { c.AbortWithStatus(http.StatusMethodNotAllowed) })
-	engine.POST(InboundPath, e.handle(e.inbound, answerTwiML))
-	engine.POST(FallbackPath, e.handle(e.inbound, answerTwiML))
-	engine.POST(twilio.StatusPath, e.handle(e.status, answerNothing))
+	for prefix, base := range bases(parts.PublicURL) {
+		engine.POST(prefix+InboundPath, e.handle(InboundPath, base, e.inbound, answerTwiML))
+		engine.POST(prefix+FallbackPath, e.handle(FallbackPath, base, e.inbound, answerTwiML))
+		engine.POST(prefix+twilio.StatusPath, e.handle(twilio.StatusPath, base, e.status, answerNothing))
+	}
 	return engine, nil
 }
 
-// handle answers one request: it is verified, then processed, then answered. This is the one place that logs what was
-// refused.
-func (e *edge) handle(process func(context.Context, *request) error, answer gin.HandlerFunc) gin.HandlerFunc {
+// bases returns below which prefixes of the path requests arrive, each with what stands before their URI at Twilio. Where the public URL
+// has a prefix, a proxy may take it away before it hands a request on, or leave it.
+func bases(publicURL string) map[string]string {
+	scheme, rest, _ := strings.Cut(publicURL, "://")
+	host, path, hasPath := strings.Cut(rest, "/")
+	if !hasPath {
+		return map[string]string{"": publicURL}
+	}
+	return map[string]string{"": publicURL, "/" + path: scheme + "://" + host}
+}
+
+// handle answers one request: it is verified, then processed, then answered. base is what stands before its URI at Twilio.
+func (e *edge) handle(path, base string, process func(context.Context, *request) error, answer gin.HandlerFunc) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		// Who hangs up early gets what was asked for all the same: half a start helps nobody. Every step has its own bound.
 		ctx := context.WithoutCancel(c.Request.Context())
-		r := &request{path: c.FullPath(), url: domain.Plain(e.verifier.URL(c.Request.RequestURI), maxLogged)}
+		r := &request{path: path, url: base + c.Request.RequestURI}
 		err := e.verify(ctx, c, r)
 		if err == nil {
 			err = process(ctx, r)
@@ -189,7 +203,7 @@ func statusOf(err error) int {
 // maxLogged is the most that is logged of what a stranger wrote, in bytes. The URLs that are configured at Twilio are shorter.
 const maxLogged = 512
 
-// logRefusal logs a request that was not taken, and how many like it the log was spared before. A signature that does not match an
+// logRefusal is the one place that logs a request that was not taken, and how many like it the log was spared before. A signature that does not match an
 // account of ours is loud: after a change of token at Twilio every message is lost this way.
 func (e *edge) logRefusal(ctx context.Context, r *request, status, spared int, err error) {
 	level := slog.LevelWarn
@@ -197,7 +211,7 @@ func (e *edge) logRefusal(ctx context.Context, r *request, status, spared int, e
 		level = slog.LevelError
 	}
 	e.logger.Log(ctx, level, "request refused", "path", r.path, "status", status, "error", err.Error(),
-		"url", r.url, "account_sid", r.accountSid, "message_sid", r.messageSid, "not_logged", spared)
+		"url", domain.Plain(r.url, maxLogged), "account_sid", r.accountSid, "message_sid", r.messageSid, "not_logged", spared)
 }
 
 // panicked answers a request that met a defect of ours. The stack has no values in it, and the panic's own may be of the

@@ -34,6 +34,7 @@ const (
 	messageSid = "SM0123456789abcdef0123456789abcdef"
 	token      = "11112222333344445555666677778888"
 	otherToken = "88887777666655554444333322221111"
+	callerKey  = "a-key-of-a-gateway-of-our-own-0001"
 )
 
 var (
@@ -146,7 +147,10 @@ type bench struct {
 	now      time.Time // of the edge, for its limits
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { t.Helper(); return newBenchAt(t, publicURL) }
+
+// newBenchAt returns an edge that is configured at Twilio with a public URL.
+func newBenchAt(t *testing.T, publicURL string) *bench {
 	t.Helper()
 	b := &bench{reader: sdkmetric.NewManualReader(), inbox: fakeInbox{as: inbox.Started}, now: time.Now()}
 	logger, meter := slog.New(slog.NewJSONHandler(&b.log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test")
@@ -155,7 +159,8 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
+		PublicURL: publicURL, Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys{callerKey}},
+		Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
 		Logger: logger, Meter: meter, Errors: twilioErrors, Now: func() time.Time { return b.now },
 	})
 	if err != nil {

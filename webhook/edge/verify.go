@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -24,7 +25,7 @@ const (
 
 // request is one request of Twilio, as far as it is known.
 type request struct {
-	path, url        string // the route; the URL that was signed, as it may be logged
+	path, url        string // the route; the URL as it is configured at Twilio, which was signed
 	accountSid       string // as the form says; empty where it does not have the form of a sid, since it is logged
 	messageSid       string // once it is parsed
 	idempotencyToken string // Twilio's, the same in each of its own retries; for the log, the message's sid is the key
@@ -59,7 +60,7 @@ func (e *edge) verify(ctx context.Context, c *gin.Context, r *request) error {
 	return nil
 }
 
-// signed reports whether a request is signed with its account's credentials.
+// signed reports whether a request is signed by somebody who may speak for its account.
 func (e *edge) signed(
 	ctx context.Context, c *gin.Context, r *request, credentialsOf func(context.Context, string) (domain.Credentials, error),
 ) (bool, error) {
@@ -71,8 +72,9 @@ func (e *edge) signed(
 		return false, err
 	}
 	r.known = true
-	signature := c.Request.Header.Get("X-Twilio-Signature")
-	return e.verifier.Verify(credentials.AuthTokens, c.Request.RequestURI, r.form, nil, signature), nil
+	return slices.ContainsFunc(e.verifiers, func(v Verifier) bool {
+		return v.Verify(credentials, Signed{r.url, r.form, c.Request.Header})
+	}), nil
 }
 
 // read reads the form. Its errors repeat nothing of it.

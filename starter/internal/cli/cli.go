@@ -42,7 +42,8 @@ type Directory interface {
 	Subscribe(ctx context.Context, subscription domain.Subscription) error
 	Subscription(ctx context.Context, ownerID string) (domain.Subscription, error)
 	Usage(ctx context.Context, ownerID string, month time.Time) ([]domain.Usage, error)
-	Ledger(ctx context.Context, ownerID string, month time.Time, workflowID string) ([]domain.LedgerEntry, error)
+	Costs(ctx context.Context, ownerID string, month time.Time) ([]domain.Cost, error)
+	Ledger(ctx context.Context, ownerID string, search domain.LedgerSearch) ([]domain.LedgerEntry, error)
 }
 
 // Messages is what is stored about messages.
@@ -53,6 +54,10 @@ type Messages interface {
 	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
 	SetConsent(ctx context.Context, ownerID string, consent domain.Consent) error
 	Consents(ctx context.Context, ownerID string, address domain.Address) (domain.ConsentHistory, error)
+	// Contacts returns the newest people first; Contact returns KindNotFound where the owner knows nobody with the address.
+	Contacts(ctx context.Context, ownerID string, unregistered bool, limit int) ([]domain.Contact, error)
+	Contact(ctx context.Context, ownerID string, address domain.Address) (domain.Contact, error)
+	SetContact(ctx context.Context, ownerID string, address domain.Address, change domain.ContactChange) error
 	Conversations(ctx context.Context, filter domain.ConversationFilter) ([]domain.Conversation, error)
 	// Conversation returns KindNotFound where there is none with this id, as do the two that change one; these return KindConflict where it
 	// is not in a state for that.
@@ -117,7 +122,7 @@ func Execute(ctx context.Context, parts Parts, streams Streams, args []string) e
 func New(parts Parts, streams Streams) *cobra.Command {
 	c := &commands{parts: parts, streams: streams}
 	root := group("starter", "Set up, send, follow and operate Parley",
-		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.consent(),
+		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.contact(), c.consent(),
 		c.conversation(), c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
 		c.spool(),
 		exitCodesTopic())

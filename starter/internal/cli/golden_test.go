@@ -44,10 +44,16 @@ func TestGolden(t *testing.T) {
 		"sender-list":            {"sender", "list", "--owner", "acme"},
 		"sender-remove":          {"sender", "remove", accountA, "+15551230000"},
 		"plan-list":              {"plan", "list"},
+		"plan-add":               {"plan", "add", "small", "--name", "Small", "--quota", "ai_replies=500,message_segments=2000"},
+		"subscription-set":       {"subscription", "set", "acme", "--state", "past_due"},
 		"subscription-show":      {"subscription", "show", "acme"},
 		"usage":                  {"usage", "acme"},
 		"ledger":                 {"ledger", "acme", "--workflow", "inbound:sent"},
 		"consent-show":           {"consent", "show", "+15557654321", "--owner", "acme"},
+		"consent-show-whatsapp":  {"consent", "show", "whatsapp:+15557654321", "--owner", "acme"},
+		"contact-list":           {"contact", "list", "--owner", "acme"},
+		"contact-show":           {"contact", "show", "whatsapp:US.1234", "--owner", "acme"},
+		"contact-set":            {"contact", "set", "+15557650000", "--owner", "acme", "--registered"},
 		"consent-show-nothing":   {"consent", "show", "+15557650000", "--owner", "acme"},
 		"conversation-list":      {"conversation", "list"},
 		"conversation-show":      {"conversation", "show", "c-looping"},
@@ -261,7 +267,8 @@ func sentTrace() domain.Trace {
 		Attempts: []domain.TracedAttempt{
 			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", Refused: []string{newestToken}, BegunAt: created, ResolvedAt: &finished},
 			{Part: 1, Attempt: 2, State: domain.AttemptAccepted, TwilioSid: "SM00000000000000000000000000000003",
-				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished},
+				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished,
+				Price: &domain.Money{Micros: 7900, Currency: "USD"}},
 		},
 		Events: []domain.TracedEvent{
 			{Part: 1, Attempt: 2, Source: domain.SourceCallback, Status: domain.StatusSent, ReceivedAt: finished},
@@ -271,6 +278,7 @@ func sentTrace() domain.Trace {
 			{Kind: "reserve", Meter: "ai_replies", Quantity: 1, CreatedAt: created},
 			{Kind: "settle", Meter: "ai_replies", Quantity: 1, CreatedAt: finished},
 		},
-		AIRuns: []domain.TracedAIRun{{Provider: "openai", Model: "gpt-x", InputTokens: 210, OutputTokens: 12, LatencyMS: 640, CreatedAt: created}},
+		AIRuns: []domain.TracedAIRun{{Provider: "openai", Model: "gpt-x", InputTokens: 210, OutputTokens: 12, LatencyMS: 640, CreatedAt: created,
+			Cost: &domain.Money{Micros: 39, Currency: "USD"}}},
 	}
 }
