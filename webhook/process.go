@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"parley/internal/config"
+	"parley/internal/domain"
 	"parley/internal/postgres"
 	"parley/internal/secrets"
 	"parley/internal/telemetry"
@@ -20,6 +23,8 @@ import (
 // process is the webhook, wired.
 type process struct {
 	handler http.Handler // for Twilio
+	room    int          // connections of the public listener
+	cut     func()       // counts those that lost their place in it
 	inbox   *inbox.Inbox
 	metrics http.Handler
 	ready   func(context.Context) error
@@ -29,7 +34,7 @@ type process struct {
 
 // newProcess wires the webhook. Neither Postgres nor Temporal has to be there yet: it starts, and answers 503 until they are.
 func newProcess(ctx context.Context, settings config.Webhook, getenv func(string) string, logger *slog.Logger) (_ *process, err error) {
-	p := &process{logger: logger}
+	p := &process{logger: logger, room: connectionsPerRequest * settings.MaxInFlight}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -62,6 +67,13 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		// Temporal is left out on purpose: without it messages are spooled, and status callbacks need only the database.
 		return postgres.Ping(probe, pool)
 	}
+	slow, err := metrics.Meter("parley/webhook").Int64Counter("parley.webhook.slow_connections",
+		metric.WithDescription("Connections that were cut because they kept us waiting longest when all places were taken."))
+	if err != nil {
+		return nil, domain.Errorf(domain.KindInternal, "metrics: %w", err)
+	}
+	slow.Add(ctx, 0)
+	p.cut = func() { slow.Add(ctx, 1) }
 	twilioErrors, err := telemetry.NewTwilioErrors(ctx, metrics.Meter("parley/webhook"), logger)
 	if err != nil {
 		return nil, err
@@ -79,6 +91,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	}
 	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,
+		InFlight:  settings.MaxInFlight,
 		Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys(settings.CallerKeyList())},
 		Accounts:  known,
 		Inbox:     p.inbox,

@@ -23,6 +23,10 @@ const (
 	writeTimeout   = 25 * time.Second
 	idleTimeout    = 75 * time.Second // longer than the 60 s of most proxies, so that they close first and never post into a closing connection
 	maxHeaderBytes = 16 << 10         // Twilio's headers have below 2 KB, behind proxies some more
+	// connectionsPerRequest is for how many connections there is room for each request that may be handled at once: most of a proxy's
+	// connections are idle, and some hundred slow ones should not cost anybody's place. With the 200 requests of the default that is 1000
+	// connections, of which each may make us hold 16 KB of header and 64 KB of body: 80 MB at worst.
+	connectionsPerRequest = 5
 	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 11 s at most, with 4 s to
 	// spare; and for the spooled messages that are being started, 12 s at most. Whoever stops the process should wait for 20 s before
 	// killing it.
@@ -36,8 +40,11 @@ func (p *process) serve(ctx context.Context, listen, adminListen string) error {
 	if err != nil {
 		return domain.Errorf(domain.KindConfiguration, "PARLEY_LISTEN: %w", err)
 	}
+	gate := newGate(listener, p.room, p.cut)
 	server := &http.Server{
-		Handler:           p.handler,
+		Handler:           gate.keep(p.handler),
+		ConnState:         gate.watch,
+		ConnContext:       gate.know,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -46,7 +53,7 @@ func (p *process) serve(ctx context.Context, listen, adminListen string) error {
 		ErrorLog:          slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(gate) }()
 	p.logger.Info("listening", "listener", "public", "address", listener.Addr().String())
 
 	stopAdmin, err := telemetry.ServeAdmin(ctx, adminListen, p.logger, p.ready, p.metrics)

@@ -136,10 +136,17 @@ func (c *Public) check() []error {
 
 // Edge is the webhook's public listener.
 type Edge struct {
-	Listen string `env:"PARLEY_LISTEN" default:":8080" meaning:"address that the webhook listens on for Twilio"`
+	Listen      string `env:"PARLEY_LISTEN" default:":8080" meaning:"address that the webhook listens on for Twilio"`
+	MaxInFlight int    `env:"PARLEY_MAX_IN_FLIGHT" default:"200" meaning:"requests that a webhook handles at once; further ones get 503. There is room for five times as many connections"`
 }
 
-func (c *Edge) check() []error { return listenAddress("PARLEY_LISTEN", c.Listen) }
+func (c *Edge) check() []error {
+	problems := listenAddress("PARLEY_LISTEN", c.Listen)
+	if c.MaxInFlight < 1 || c.MaxInFlight > 10_000 {
+		problems = append(problems, fmt.Errorf("PARLEY_MAX_IN_FLIGHT: want 1 to 10000, got %d", c.MaxInFlight))
+	}
+	return problems
+}
 
 // Callers are programs of the deployment's own that may post to the webhook as Twilio does.
 type Callers struct {

@@ -97,6 +97,7 @@ type TracedMessage struct {
 	Deadline       *time.Time `json:"deadline,omitempty"`
 	ReceivedAt     time.Time  `json:"received_at"`
 	FinishedAt     *time.Time `json:"finished_at,omitempty"`
+	Fallback       string     `json:"fallback,omitempty"` // why Twilio delivered it by the fallback URL: its error, and the URL that it met
 }
 
 // TracedAttempt is a row of send_attempts.

@@ -68,6 +68,7 @@ type Flows interface {
 // Parts is what the edge is made of.
 type Parts struct {
 	PublicURL string // as it is configured at Twilio, without a trailing slash
+	InFlight  int    // requests that are handled at once; more get 503
 	Verifiers []Verifier
 	Accounts  Accounts
 	Inbox     Inbox
@@ -85,6 +86,7 @@ type edge struct {
 	inbox     Inbox
 	statuses  Statuses
 	flows     Flows
+	places    places
 	verifiers []Verifier
 	strangers *strangers
 	logger    *slog.Logger
@@ -100,7 +102,8 @@ func New(parts Parts) (http.Handler, error) {
 	}
 	e := &edge{
 		accounts: parts.Accounts, inbox: parts.Inbox, statuses: parts.Statuses, flows: parts.Flows,
-		verifiers: parts.Verifiers, strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
+		places: make(places, parts.InFlight), verifiers: parts.Verifiers, strangers: newStrangers(parts.Now),
+		logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
 	engine := gin.New()          // without gin's logger: it prints query strings
@@ -135,11 +138,7 @@ func (e *edge) handle(path, base string, process func(context.Context, *request)
 		// Who hangs up early gets what was asked for all the same: half a start helps nobody. Every step has its own bound.
 		ctx := context.WithoutCancel(c.Request.Context())
 		r := &request{path: path, url: base + c.Request.RequestURI}
-		err := e.verify(ctx, c, r)
-		if err == nil {
-			err = process(ctx, r)
-		}
-		if err != nil {
+		if err := e.process(ctx, c, r, process); err != nil {
 			e.refuse(ctx, c, r, err)
 		} else {
 			answer(c)
@@ -147,6 +146,9 @@ func (e *edge) handle(path, base string, process func(context.Context, *request)
 		e.counts.request(ctx, r.path, c.Writer.Status())
 	}
 }
+
+// comeBack is what a 503 says, in seconds. Twilio has its own idea of it; whatever stands before us may listen.
+const comeBack = "1"
 
 // refuse answers a request that is not taken. Of those that were not verified only so many are told what is wrong with them, and logged.
 func (e *edge) refuse(ctx context.Context, c *gin.Context, r *request, err error) {
@@ -157,6 +159,9 @@ func (e *edge) refuse(ctx context.Context, c *gin.Context, r *request, err error
 	if how.tooMany && status < http.StatusInternalServerError { // a 5xx is no stranger's doing: Twilio is to try again
 		status = http.StatusTooManyRequests
 		c.Header("Retry-After", retryAfter)
+	}
+	if status == http.StatusServiceUnavailable {
+		c.Header("Retry-After", comeBack)
 	}
 	if how.logged {
 		e.logRefusal(ctx, r, status, how.spared, err)

@@ -34,6 +34,7 @@ const (
 	messageSid = "SM0123456789abcdef0123456789abcdef"
 	token      = "11112222333344445555666677778888"
 	otherToken = "88887777666655554444333322221111"
+	inFlight   = 3
 	callerKey  = "a-key-of-a-gateway-of-our-own-0001"
 )
 
@@ -100,9 +101,15 @@ type fakeInbox struct {
 	taken  []domain.Received
 	err    error
 	panics bool
+	began  chan struct{} // nil, or told of each message
+	hold   chan struct{} // nil, or what it waits for then
 }
 
 func (f *fakeInbox) Accept(ctx context.Context, received domain.Received) (inbox.Acceptance, error) {
+	if f.began != nil {
+		f.began <- struct{}{}
+		<-f.hold
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics {
@@ -159,7 +166,7 @@ func newBenchAt(t *testing.T, publicURL string) *bench {
 		t.Fatal(err)
 	}
 	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys{callerKey}},
+		PublicURL: publicURL, InFlight: inFlight, Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys{callerKey}},
 		Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
 		Logger: logger, Meter: meter, Errors: twilioErrors, Now: func() time.Time { return b.now },
 	})

@@ -92,8 +92,16 @@ func TestFallbackKeepsTwiliosExplanation(t *testing.T) {
 	b := newBench(t)
 	form := with("ErrorCode", "11200")
 	form.Set("ErrorUrl", publicURL+edge.InboundPath)
-	if w := b.post(signed(edge.FallbackPath, token, form)); w.Code != http.StatusOK {
-		t.Fatalf("got %d, want 200", w.Code)
+	for range 2 { // a message that had come by the other URL after all is told of too
+		if w := b.post(signed(edge.FallbackPath, token, form)); w.Code != http.StatusOK {
+			t.Fatalf("got %d, want 200", w.Code)
+		}
+	}
+	if n := b.counted(t, "parley.webhook.fallbacks", attribute.Int("error_code", 11200)); n != 2 {
+		t.Errorf("%d messages counted, want 2", n)
+	}
+	if log := b.log.String(); !strings.Contains(log, `"error_code":11200,"error_url":"`+publicURL+edge.InboundPath+`","message_sid":"`+messageSid) {
+		t.Errorf("logged %s", log)
 	}
 	other := b.inbox.taken[0].Other
 	if other["ErrorCode"][0] != "11200" || other["ErrorUrl"][0] != publicURL+edge.InboundPath {

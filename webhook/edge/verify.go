@@ -34,12 +34,8 @@ type request struct {
 	form, query      url.Values
 }
 
-// verify reads a request and checks that the holder of its account's auth token signed it. It returns KindDenied where
-// nobody of ours did, and KindInvalid, errMediaType or *http.MaxBytesError for what is not a form.
+// verify checks that the holder of a request's account's auth token signed it. It returns KindDenied where nobody of ours did.
 func (e *edge) verify(ctx context.Context, c *gin.Context, r *request) error {
-	if err := r.read(c.Writer, c.Request); err != nil {
-		return err
-	}
 	if r.accountSid == "" {
 		return domain.Errorf(domain.KindDenied, "the form names no account")
 	}
@@ -77,7 +73,7 @@ func (e *edge) signed(
 	}), nil
 }
 
-// read reads the form. Its errors repeat nothing of it.
+// read reads the form. It returns KindInvalid, errMediaType or *http.MaxBytesError for what is none. Its errors repeat nothing of it.
 func (r *request) read(w http.ResponseWriter, from *http.Request) error {
 	if mediaType, _, err := mime.ParseMediaType(from.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
 		return errMediaType

@@ -151,7 +151,9 @@ func goldenStarter() *starter {
 	}
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
 	s.messages["SM-of-the-reply"] = sentTrace()
-	s.messages["m-forgotten"] = domain.Trace{Message: inboundMessage("m-forgotten", "inbound:forgotten")}
+	forgotten := inboundMessage("m-forgotten", "inbound:forgotten")
+	forgotten.Fallback = "error 11200 at https://parley.example/webhooks/twilio/inbound"
+	s.messages["m-forgotten"] = domain.Trace{Message: forgotten}
 	s.messages["m-cut"] = cutTrace()
 	s.messages["m-stopped"] = stoppedTrace()
 	s.twilio[stoppedSid] = twilio.Message{Sid: stoppedSid, Status: domain.StatusDelivered}

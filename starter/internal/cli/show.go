@@ -241,6 +241,7 @@ func printMessage(p *page, message domain.TracedMessage) {
 	p.field("from", message.From)
 	p.field("to", message.To)
 	p.field("received", at(message.ReceivedAt))
+	p.field("fallback", message.Fallback)
 	p.field("body", message.Body)
 	for _, media := range message.Media {
 		p.field("media", media.URL)
