@@ -30,20 +30,23 @@ type ResolveAccountInput struct {
 
 // ResolveAccountResult is the owner with the settings that the flow waits by.
 type ResolveAccountResult struct {
-	OwnerID string `json:"owner_id"`
-	Timing  Timing `json:"timing"`
+	OwnerID       string        `json:"owner_id"`
+	Timing        Timing        `json:"timing"`
+	UnknownPeople UnknownPeople `json:"unknown_people,omitempty"` // what becomes of their messages
 }
 
 // ResolveIdentityInput asks who is behind an address.
 type ResolveIdentityInput struct {
-	OwnerID     string `json:"owner_id"`
-	Address     string `json:"address"` // their end, as Twilio writes it
-	ProfileName string `json:"profile_name,omitempty"`
+	OwnerID      string `json:"owner_id"`
+	Address      string `json:"address"`                 // their end, as Twilio writes it
+	OtherAddress string `json:"other_address,omitempty"` // another one of theirs, told beside it
+	ProfileName  string `json:"profile_name,omitempty"`
 }
 
 // ResolveIdentityResult is the contact.
 type ResolveIdentityResult struct {
-	ContactID string `json:"contact_id"`
+	ContactID  string `json:"contact_id"`
+	Registered bool   `json:"registered,omitempty"` // the owner knows them
 }
 
 // ReserveResult says whether a model is to write a reply.
@@ -114,7 +117,8 @@ type SendResult struct {
 type LookUpInput struct {
 	AttemptKey
 	OwnerID string `json:"owner_id"`
-	Last    bool   `json:"last,omitempty"` // where nothing is found, the attempt is declared unknown: an error of that kind
+	Alone   bool   `json:"alone,omitempty"` // whatever became of the other attempts of its part
+	Last    bool   `json:"last,omitempty"`  // where nothing is found, the attempt is declared unknown: an error of that kind
 }
 
 // FetchStatusInput asks Twilio for the status of an accepted attempt. It reads; running it twice is harmless.

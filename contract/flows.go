@@ -22,6 +22,7 @@ type (
 	Timing         = domain.Timing
 	TurnBounds     = domain.TurnBounds
 	QuotaState     = domain.QuotaState
+	UnknownPeople  = domain.UnknownPeople
 	NewInbound     = domain.NewInbound
 	NewOutbound    = domain.NewOutbound
 	NewPark        = domain.NewPark

@@ -5,9 +5,13 @@ import "time"
 // The jobs of upkeep: what has to be done again and again, whatever becomes of any flow. A job is an activity that does one bounded batch
 // each time it runs, and a line of Schedules; running it twice, or twice at once, is harmless.
 var (
-	CloseEnded = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
-	CloseIdle  = Activity[Nothing, UpkeepResult]{"upkeep.CloseIdle", RoleUpkeep}
+	CloseEnded  = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
+	SeekUnknown = Activity[Nothing, UpkeepResult]{"upkeep.SeekUnknown", RoleUpkeep}
+	CloseIdle   = Activity[Nothing, UpkeepResult]{"upkeep.CloseIdle", RoleUpkeep}
 )
+
+// Job is the type of all of them.
+type Job = Activity[Nothing, UpkeepResult]
 
 // Upkeep runs one job, batch after batch, until nothing is left to do at the moment.
 var Upkeep = Workflow[UpkeepInput, UpkeepResult]{Name: "Upkeep"}
@@ -36,7 +40,7 @@ type UpkeepNote struct {
 
 // Schedule has Temporal run a job again and again.
 type Schedule struct {
-	Job   Activity[Nothing, UpkeepResult]
+	Job   Job
 	Every time.Duration
 }
 
@@ -47,7 +51,8 @@ func (s Schedule) ID() string { return s.Job.Name }
 func Schedules() []Schedule {
 	return []Schedule{
 		{CloseEnded, time.Minute}, // a pair waits for it: far less than a reply's deadline
-		{CloseIdle, time.Minute},  // the least that an owner may well mean by idle
+		{SeekUnknown, time.Minute},
+		{CloseIdle, time.Minute}, // the least that an owner may well mean by idle
 	}
 }
 

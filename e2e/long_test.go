@@ -5,10 +5,7 @@ package e2e_test
 import (
 	"fmt"
 	"maps"
-	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -98,22 +95,6 @@ func TestLongAThousandMessagesWithRandomFaults(t *testing.T) {
 	}
 }
 
-// seedVariable names the seed of the random faults, to see a run again.
-const seedVariable = "PARLEY_TEST_SEED"
-
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	given := os.Getenv(seedVariable)
-	if given == "" {
-		return 8
-	}
-	seed, err := strconv.ParseUint(given, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: want a number from 0, got %q", seedVariable, given)
-	}
-	return seed
-}
-
 // converse lets people write, each a number of messages one after another: the next one when the flow of the one before is over or parked.
 func converse(t *testing.T, s *testkit.Stack, people, each int) {
 	t.Helper()
@@ -150,17 +131,4 @@ func converse(t *testing.T, s *testkit.Stack, people, each int) {
 			return settled > 0
 		})
 	}
-}
-
-// insist delivers a message until the webhook takes it, as Twilio's connection overrides would: a busy machine may answer 503.
-func insist(t *testing.T, s *testkit.Stack, from, body string) (messageSid string) {
-	t.Helper()
-	form := testkit.Inbound{From: from, Body: body, MessageSid: s.InboundForm(from, body).Get("MessageSid")}
-	testkit.Eventually(t, soon, func() error {
-		if answer := s.Deliver(form); answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("answered %+v", answer)
-		}
-		return nil
-	})
-	return form.MessageSid
 }

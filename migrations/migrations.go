@@ -46,6 +46,17 @@ func DownTo(ctx context.Context, db *sql.DB, version int64) error {
 	return nil
 }
 
+// Version returns the version that the schema has, 0 where it was never migrated. Other than goose's own question, it changes
+// nothing: goose makes its table where there is none.
+func Version(ctx context.Context, db *sql.DB) (version int64, err error) {
+	var migrated bool
+	if err := db.QueryRowContext(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&migrated); err != nil || !migrated {
+		return 0, err
+	}
+	err = db.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version").Scan(&version)
+	return version, err
+}
+
 // Latest returns the version that Up leads to.
 func Latest() int64 {
 	sources, err := files.ReadDir(".")

@@ -87,6 +87,28 @@ func TestUpDownUp(t *testing.T) {
 	}
 }
 
+func TestVersionIsReadWithoutAChange(t *testing.T) {
+	t.Parallel()
+	db := open(t, testkit.EmptyPostgres(t))
+	version := func() int64 {
+		version, err := migrations.Version(t.Context(), db)
+		must(t, err)
+		return version
+	}
+	if got := version(); got != 0 || tables(t, db) != nil {
+		t.Errorf("version %d of an empty database, and then tables %v", got, tables(t, db))
+	}
+	_, err := migrations.Up(t.Context(), db)
+	must(t, err)
+	if got := version(); got != migrations.Latest() {
+		t.Errorf("version %d, want %d", got, migrations.Latest())
+	}
+	must(t, migrations.DownTo(t.Context(), db, 1))
+	if got := version(); got != 1 {
+		t.Errorf("version %d, want 1", got)
+	}
+}
+
 // Deny by default: only the role that owns the tables reads them.
 func TestEveryTableHasRowLevelSecurityAndNoPolicy(t *testing.T) {
 	t.Parallel()
@@ -121,6 +143,7 @@ func TestColumns(t *testing.T) {
 		"conversations":  "owner_id pair_id contact_id previous_id state last_message_at closed_at",
 		"ai_runs":        "provider model input_tokens output_tokens latency_ms",
 		"senders":        "account_sid channel address owner_id",
+		"webhook_spool":  "account_sid message_sid received received_at due_at",
 	} {
 		has := list(t, db, `SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1`, table)
 		for _, column := range strings.Fields(columns) {

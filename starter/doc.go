@@ -14,6 +14,7 @@
 //	  5  the configuration is wrong, or a permission is missing
 //	  6  a server does not answer; try again
 //	  7  setup: somebody else must create what is missing
+//	  8  doctor: something has failed
 //	 10  send --wait: the message was not sent
 //	 11  send --wait: the message may have been sent
 //	 12  send --wait: the message was sent but not delivered

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -33,9 +34,11 @@ func (p *parts) forCommands() cli.Parts {
 	return cli.Parts{
 		Directory: p.directory,
 		Messages:  p.messages,
+		Spool:     p.spool,
 		Flows:     p.flows,
 		Twilio:    p.twilio,
 		Setup:     p.setup,
+		Doctor:    p.doctor,
 		NewKeyset: secrets.Generate,
 		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
 		Getenv:    p.getenv,
@@ -88,16 +91,30 @@ func (p *parts) database(ctx context.Context) (*postgres.Pool, error) {
 	return p.pool, nil
 }
 
-func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
+// secret returns what stores need that encrypt.
+func (p *parts) secret(ctx context.Context) (*postgres.Pool, *secrets.Cipher, error) {
 	pool, err := p.database(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cipher, err := secrets.Load(p.settings.Keyset.Keyset, p.settings.KeysetFile)
+	return pool, cipher, err
+}
+
+func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
+	pool, cipher, err := p.secret(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return postgres.NewDirectory(pool, cipher), nil
+}
+
+func (p *parts) spool(ctx context.Context) (cli.Spool, error) {
+	pool, cipher, err := p.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewSpool(pool, cipher), nil
 }
 
 func (p *parts) messages(ctx context.Context) (cli.Messages, error) {
@@ -139,24 +156,30 @@ func (p *parts) twilio(context.Context) (cli.Twilio, error) {
 }
 
 func (p *parts) setup(ctx context.Context) (provision.Report, error) {
-	temporal, err := p.connect()
+	parts, _, err := p.provisioned()
 	if err != nil {
 		return provision.Report{}, err
+	}
+	return provision.Run(ctx, parts)
+}
+
+// provisioned returns what setup makes and doctor looks for, and the address of the Temporal service.
+func (p *parts) provisioned() (parts provision.Parts, address string, err error) {
+	temporal, err := p.connect()
+	if err != nil {
+		return provision.Parts{}, "", err
 	}
 	options, err := temporalclient.Options(p.getenv, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
-		return provision.Report{}, err
+		return provision.Parts{}, "", err
 	}
-	if options.Namespace == "" {
-		options.Namespace = client.DefaultNamespace
-	}
-	return provision.Run(ctx, provision.Parts{
+	return provision.Parts{
 		Migrate:    p.migrate,
-		Namespace:  options.Namespace,
+		Namespace:  cmp.Or(options.Namespace, client.DefaultNamespace),
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
 		Schedules:  temporal.ScheduleClient(),
-	})
+	}, cmp.Or(options.HostPort, client.DefaultHostPort), nil
 }
 
 // migrate works through the pool, so that it reaches the database in the one way that poolers allow.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"parley/internal/domain"
@@ -18,24 +19,32 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second // header and body
 	// From the end of the header: the body (below 10 s) and the longest handling, a status with its account, transaction and
-	// signal (2 + 4 + 4 s), with 5 s to spare.
+	// signal (3 + 4 + 4 s), with 4 s to spare.
 	writeTimeout   = 25 * time.Second
 	idleTimeout    = 75 * time.Second // longer than the 60 s of most proxies, so that they close first and never post into a closing connection
 	maxHeaderBytes = 16 << 10         // Twilio's headers have below 2 KB, behind proxies some more
-	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 10 s at most, with 5 s to
-	// spare. Whoever stops the process should wait for 20 s before killing it.
+	// connectionsPerRequest is for how many connections there is room for each request that may be handled at once: most of a proxy's
+	// connections are idle, and some hundred slow ones should not cost anybody's place. With the 200 requests of the default that is 1000
+	// connections, of which each may make us hold 16 KB of header and 64 KB of body: 80 MB at worst.
+	connectionsPerRequest = 5
+	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 11 s at most, with 4 s to
+	// spare; and for the spooled messages that are being started, 12 s at most. Whoever stops the process should wait for 20 s before
+	// killing it.
 	stopTimeout = 15 * time.Second
 )
 
-// serve listens for Twilio, then reports ready on the admin listener, until ctx ends; then it lets the requests under way
-// finish.
+// serve listens for Twilio, then reports ready on the admin listener and starts what waits in the spool, until ctx ends; then it lets
+// what is under way finish.
 func (p *process) serve(ctx context.Context, listen, adminListen string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return domain.Errorf(domain.KindConfiguration, "PARLEY_LISTEN: %w", err)
 	}
+	gate := newGate(listener, p.room, p.cut)
 	server := &http.Server{
-		Handler:           p.handler,
+		Handler:           gate.keep(p.handler),
+		ConnState:         gate.watch,
+		ConnContext:       gate.know,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -44,7 +53,7 @@ func (p *process) serve(ctx context.Context, listen, adminListen string) error {
 		ErrorLog:          slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(gate) }()
 	p.logger.Info("listening", "listener", "public", "address", listener.Addr().String())
 
 	stopAdmin, err := telemetry.ServeAdmin(ctx, adminListen, p.logger, p.ready, p.metrics)
@@ -52,6 +61,11 @@ func (p *process) serve(ctx context.Context, listen, adminListen string) error {
 		_ = server.Close() // nothing that it serves was promised yet
 		return err
 	}
+	draining, stopDraining := context.WithCancel(ctx)
+	var drain sync.WaitGroup
+	drain.Go(func() { p.inbox.Run(draining) })
+	defer drain.Wait()
+	defer stopDraining()
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)

@@ -27,7 +27,7 @@ func (g gateway) Create(ctx context.Context, login domain.Login, post messaging.
 	}
 	created := g.client.Create(ctx, login, message)
 	return messaging.Answer{
-		State: created.State, Sid: created.Sid, Status: created.Status, Segments: created.Segments,
+		State: created.State, Sid: created.Sid, Status: created.Status, Segments: created.Segments, Price: created.Price,
 		ErrorCode: created.ErrorCode, ErrorKind: created.ErrorKind, Error: created.Error, RetryAfter: created.RetryAfter, LoginRefused: created.LoginRefused,
 	}
 }
@@ -42,14 +42,14 @@ func (g gateway) Search(ctx context.Context, credentials domain.Credentials, sou
 	var candidates []messaging.Candidate
 	for _, message := range twilio.Match(sent, list) {
 		candidates = append(candidates, messaging.Candidate{
-			Sid: message.Sid, Status: message.Status, Segments: message.Segments, ErrorCode: message.ErrorCode,
+			Sid: message.Sid, Status: message.Status, Segments: message.Segments, Price: message.Price, ErrorCode: message.ErrorCode,
 		})
 	}
 	return candidates, nil
 }
 
-// Fetch reads a message's status.
+// Fetch reads a message's status, and its price.
 func (g gateway) Fetch(ctx context.Context, credentials domain.Credentials, sid string) (messaging.Delivery, error) {
 	message, err := g.client.Fetch(ctx, credentials, sid)
-	return messaging.Delivery{Status: message.Status, ErrorCode: message.ErrorCode}, err
+	return messaging.Delivery{Status: message.Status, ErrorCode: message.ErrorCode, Price: message.Price}, err
 }

@@ -214,10 +214,12 @@ func (f *flow) keep(stored contract.Recorded, err error) error {
 	return err
 }
 
-// identify finds the person, beside the recording. profileName is empty where the person did not write.
-func (f *flow) identify(ctx workflow.Context, address, profileName string) *pending[contract.ResolveIdentityInput, contract.ResolveIdentityResult] {
+// identify finds the person, beside the recording. Only a message of theirs shows more of them than the address.
+func (f *flow) identify(ctx workflow.Context, address, other, profileName string) *pending[contract.ResolveIdentityInput, contract.ResolveIdentityResult] {
 	return start(ctx, f, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
-		return looking(f.rest(ctx)), contract.ResolveIdentityInput{OwnerID: f.status.OwnerID, Address: address, ProfileName: profileName}
+		return looking(f.rest(ctx)), contract.ResolveIdentityInput{
+			OwnerID: f.status.OwnerID, Address: address, OtherAddress: other, ProfileName: profileName,
+		}
 	}).beside(ctx)
 }
 

@@ -29,7 +29,8 @@ type inbound struct {
 	received  contract.Received
 	reserved  bool // the message shares the unit of its turn
 	fixed     bool // the owner's fixed text was tried as the answer
-	contactID string
+	strangers contract.UnknownPeople
+	person    contract.ResolveIdentityResult
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
@@ -41,15 +42,14 @@ func (f *inbound) run(ctx workflow.Context) error {
 	if err := f.resolve(ctx); err != nil {
 		return err
 	}
-	identified := f.identify(ctx, f.received.From, f.received.ProfileName)
+	identified := f.identify(ctx, f.received.From, f.received.OtherAddress(), f.received.ProfileName)
 	if err := f.keep(f.record(ctx).wait(ctx)); err != nil {
 		return err
 	}
-	person, err := identified.wait(ctx)
-	if err != nil {
+	var err error
+	if f.person, err = identified.wait(ctx); err != nil {
 		return err
 	}
-	f.contactID = person.ContactID
 	if err := f.decide(ctx); err != nil {
 		return err
 	}
@@ -70,6 +70,7 @@ func (f *inbound) resolve(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	f.strangers = owner.UnknownPeople
 	return f.know(ctx, owner, f.received.ReceivedAt, owner.Timing.ReplyDeadline)
 }
 
@@ -100,13 +101,33 @@ func (f *inbound) decide(ctx workflow.Context) error {
 	if f.stored.Denied { // the claim would say so too, after a model was paid for
 		return &ending{domain.OutcomeDenied, "the person does not want to be written to"}
 	}
-	return f.late(ctx)
+	if err := f.late(ctx); err != nil {
+		return err
+	}
+	return f.admit(ctx)
+}
+
+// admit ends the flow of somebody whom the owner does not know, where the owner answers no such people.
+func (f *inbound) admit(ctx workflow.Context) error {
+	if f.person.Registered {
+		return nil
+	}
+	switch f.strangers {
+	case domain.AnswerUnknown:
+		return nil
+	case domain.RegisterFirst:
+		f.tell(ctx, domain.KindRegisterFirst, fmt.Sprintf("%s:%s", domain.KindRegisterFirst, f.person.ContactID))
+	case domain.IgnoreUnknown:
+	default:
+		return fmt.Errorf("no such way with unknown people: %q", f.strangers)
+	}
+	return &ending{domain.OutcomeBlocked, "the owner does not know the person"}
 }
 
 // notice tells a person, once a day (UTC), that the owner's plan has nothing left. It is the day of the message: the flow may be reset on
 // another one.
 func (f *inbound) notice(ctx workflow.Context) {
-	f.tell(ctx, domain.KindOverQuotaNotice, fmt.Sprintf("%s:%s:%s", domain.KindOverQuotaNotice, f.contactID, f.received.ReceivedAt.UTC().Format(time.DateOnly)))
+	f.tell(ctx, domain.KindOverQuotaNotice, fmt.Sprintf("%s:%s:%s", domain.KindOverQuotaNotice, f.person.ContactID, f.received.ReceivedAt.UTC().Format(time.DateOnly)))
 }
 
 // tell sends the person a system text, by a flow of its own that outlives this one. Key: key.
@@ -163,16 +184,19 @@ func (f *inbound) reserve(ctx workflow.Context) error {
 		}
 	})
 	f.reserved = err == nil
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case quota.State == domain.QuotaSuperseded:
+	}
+	switch quota.State {
+	case domain.QuotaGranted:
+		return nil
+	case domain.QuotaSuperseded:
 		return superseded()
-	case quota.State == domain.QuotaUsedUp:
+	case domain.QuotaUsedUp:
 		return &ending{domain.OutcomeOverQuota, "the owner's plan has no reply left this month"}
-	case quota.State == domain.QuotaInactive:
+	case domain.QuotaInactive:
 		return &ending{domain.OutcomeBlocked, "the owner's plan is not active"}
 	default:
-		return nil
+		return fmt.Errorf("no such answer of a plan: %q", quota.State)
 	}
 }

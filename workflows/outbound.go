@@ -33,7 +33,7 @@ func (f *outbound) run(ctx workflow.Context) error {
 	if err := f.resolve(ctx); err != nil {
 		return err
 	}
-	identified := f.identify(ctx, f.in.To, "")
+	identified := f.identify(ctx, f.in.To, "", "")
 	if err := f.keep(f.record(ctx).wait(ctx)); err != nil {
 		return err
 	}

@@ -30,5 +30,5 @@ func (a *Activities) Resolve(ctx context.Context, in contract.ResolveAccountInpu
 	if domain.KindOf(err) == domain.KindNotFound {
 		return contract.ResolveAccountResult{}, domain.Errorf(domain.KindNotFound, "no owner has this address as a sender of account %s", in.AccountSid)
 	}
-	return contract.ResolveAccountResult{OwnerID: ownerID, Timing: settings.Timing}, err
+	return contract.ResolveAccountResult{OwnerID: ownerID, Timing: settings.Timing, UnknownPeople: settings.UnknownPeople}, err
 }

@@ -10,7 +10,7 @@ import (
 
 // Contacts knows the people. Key: (owner, channel, address).
 type Contacts interface {
-	ResolveContact(ctx context.Context, ownerID string, address domain.Address, profileName string) (contactID string, err error)
+	ResolveContact(ctx context.Context, ownerID string, person domain.Person) (contactID string, registered bool, err error)
 }
 
 // Activities are the steps of the identity role.
@@ -19,12 +19,13 @@ type Activities struct{ contacts Contacts }
 // New returns the steps over the contacts.
 func New(contacts Contacts) *Activities { return &Activities{contacts} }
 
-// Resolve returns the contact behind an address, who is added where they are new. Key: (owner, channel, address).
+// Resolve returns the contact behind an address, or behind two that are seen together, who is added where they are new. Key: (owner,
+// channel, address).
 func (a *Activities) Resolve(ctx context.Context, in contract.ResolveIdentityInput) (contract.ResolveIdentityResult, error) {
-	address, err := domain.ParseAddress(in.Address)
+	person, err := domain.NewPerson(in.Address, in.OtherAddress, in.ProfileName)
 	if err != nil {
 		return contract.ResolveIdentityResult{}, err
 	}
-	contactID, err := a.contacts.ResolveContact(ctx, in.OwnerID, address, in.ProfileName)
-	return contract.ResolveIdentityResult{ContactID: contactID}, err
+	contactID, registered, err := a.contacts.ResolveContact(ctx, in.OwnerID, person)
+	return contract.ResolveIdentityResult{ContactID: contactID, Registered: registered}, err
 }

@@ -25,6 +25,20 @@ func (r rig) lookUp(t *testing.T, last bool) (contract.SendResult, error) {
 	return messaging.New(r.store, r.accounts, r.twilio).LookUp(t.Context(), in)
 }
 
+// An attempt may be looked for whatever became of the others of its part.
+func TestLookUpOfOneAttemptAlone(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []bool{false, true} {
+		r := newRig()
+		r.store.sought = sought(domain.AttemptUnknown)
+		in := contract.LookUpInput{AttemptKey: key, OwnerID: "owner-1", Alone: alone}
+		result, err := messaging.New(r.store, r.accounts, r.twilio).LookUp(t.Context(), in)
+		if err != nil || result.State != contract.SendPending || r.store.alone != alone {
+			t.Errorf("alone %t: got %+v, %v; the row was asked for as %t", alone, result, err, r.store.alone)
+		}
+	}
+}
+
 // Where the row tells, nobody else is asked.
 func TestLookUpReadsTheRow(t *testing.T) {
 	t.Parallel()
@@ -66,7 +80,7 @@ func TestLookUpReadsTheRow(t *testing.T) {
 // Twilio's list tells where it shows exactly one message that no other attempt has. Only the last look-up says that nobody knows.
 func TestLookUpSearches(t *testing.T) {
 	t.Parallel()
-	one := messaging.Candidate{Sid: "SM1", Status: domain.StatusSent, Segments: 2, ErrorCode: 30022}
+	one := messaging.Candidate{Sid: "SM1", Status: domain.StatusSent, Segments: 2, ErrorCode: 30022, Price: price}
 	two := messaging.Candidate{Sid: "SM2", Status: domain.StatusFailed, Segments: 1}
 	for name, test := range map[string]struct {
 		list  []messaging.Candidate
@@ -96,6 +110,7 @@ func TestLookUpSearches(t *testing.T) {
 						want.result = contract.SendResult{State: contract.SendAccepted, Attempt: 3, Status: domain.StatusSent, ErrorCode: 30022}
 						resolved = []domain.Resolution{{
 							AttemptKey: key, OwnerID: "owner-1", State: domain.AttemptAccepted, Sid: test.found, Status: domain.StatusSent, Segments: 2, ErrorCode: 30022,
+							Price: price,
 						}}
 					case last:
 						want, declared = outcome{kind: domain.KindUnknownOutcome, words: "may have been sent"}, 1

@@ -30,7 +30,7 @@ import (
 type Store interface {
 	Claim(context.Context, domain.NewClaim) (domain.Claim, error)
 	Resolve(context.Context, domain.Resolution) (domain.Attempt, error)
-	Sought(ctx context.Context, ownerID string, key domain.AttemptKey) (domain.Sought, error)
+	Sought(ctx context.Context, ownerID string, key domain.AttemptKey, alone bool) (domain.Sought, error)
 	Unbound(ctx context.Context, accountSid string, sids []string) ([]string, error)
 	DeclareUnknown(ctx context.Context, ownerID string, key domain.AttemptKey) (domain.Attempt, error)
 	Accepted(ctx context.Context, ownerID string, key domain.AttemptKey) (accountSid, sid string, err error)
@@ -56,6 +56,7 @@ type Answer struct {
 	Sid        string
 	Status     domain.Status
 	Segments   int
+	Price      *domain.Money // nil where Twilio does not know yet
 	ErrorCode  int
 	ErrorKind  domain.Kind // of a refusal: configuration or denied
 	Error      string
@@ -69,6 +70,7 @@ type Answer struct {
 type Delivery struct {
 	Status    domain.Status
 	ErrorCode int
+	Price     *domain.Money // nil where Twilio does not know yet
 }
 
 // Candidate is a message in Twilio's list that an attempt may have made.
@@ -76,7 +78,8 @@ type Candidate struct {
 	Sid       string
 	Status    domain.Status
 	Segments  int
-	ErrorCode int // why it was not delivered
+	Price     *domain.Money // nil where Twilio does not know yet
+	ErrorCode int           // why it was not delivered
 }
 
 // Twilio creates and reads messages. Search returns those of its list that an attempt may have made, bound ones too.
@@ -114,7 +117,7 @@ func (a *Activities) FetchStatus(ctx context.Context, in contract.FetchStatusInp
 	}
 	change, err := a.store.ApplyStatus(ctx, domain.StatusEvent{
 		AttemptKey: in.AttemptKey, AccountSid: accountSid, Sid: sid,
-		Status: delivery.Status, ErrorCode: delivery.ErrorCode, Source: domain.SourceFetch,
+		Status: delivery.Status, ErrorCode: delivery.ErrorCode, Price: delivery.Price, Source: domain.SourceFetch,
 	})
 	return contract.FetchStatusResult{Status: change.Status, ErrorCode: change.ErrorCode}, err
 }

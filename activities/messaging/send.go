@@ -92,7 +92,7 @@ func notPosted(err error) Answer {
 func (a *Activities) record(ctx context.Context, in contract.SendInput, answer Answer, refused string) (contract.SendResult, error) {
 	attempt, err := a.keep(ctx, domain.Resolution{
 		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, State: answer.State, Sid: answer.Sid, Status: answer.Status, Segments: answer.Segments,
-		ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error, Refused: refused,
+		Price: answer.Price, ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error, Refused: refused,
 	})
 	if err != nil {
 		// Whatever the trouble is, the retry finds the attempt begun, and its fate unknown: no other kind may come out of here.

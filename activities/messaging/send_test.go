@@ -19,6 +19,7 @@ var (
 	newest      = domain.Login{AccountSid: "AC1", TokenID: "token-2", User: "AC1", Password: "secret"}
 	older       = domain.Login{AccountSid: "AC1", TokenID: "token-1", User: "AC1", Password: "old secret"}
 	credentials = domain.Credentials{AccountSid: "AC1", Logins: []domain.Login{newest}}
+	price       = &domain.Money{Micros: 7900, Currency: "USD"}
 )
 
 func sendInput() contract.SendInput {
@@ -52,6 +53,7 @@ type fakeStore struct {
 	applyStatus domain.StatusChange
 
 	sought     domain.Sought
+	alone      bool // the row of the attempt itself was asked for
 	soughtErr  error
 	bound      []string // sids that other attempts have
 	boundErr   error
@@ -92,7 +94,8 @@ func (s *fakeStore) ApplyStatus(_ context.Context, event domain.StatusEvent) (do
 	return s.applyStatus, s.applyErr
 }
 
-func (s *fakeStore) Sought(_ context.Context, ownerID string, asked domain.AttemptKey) (domain.Sought, error) {
+func (s *fakeStore) Sought(_ context.Context, ownerID string, asked domain.AttemptKey, alone bool) (domain.Sought, error) {
+	s.alone = alone
 	if ownerID != "owner-1" || asked != key {
 		return domain.Sought{}, domain.Errorf(domain.KindNotFound, "no attempt %+v of %s", asked, ownerID)
 	}
@@ -190,7 +193,7 @@ type rig struct {
 func newRig() rig {
 	return rig{
 		&fakeStore{claim: granted()}, &fakeAccounts{},
-		&fakeTwilio{answer: messaging.Answer{State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2}},
+		&fakeTwilio{answer: messaging.Answer{State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2, Price: price}},
 	}
 }
 
@@ -222,7 +225,7 @@ func TestSendAccepted(t *testing.T) {
 	if r.twilio.within <= 0 || r.twilio.within > sendInput().SendTimeout {
 		t.Errorf("the POST may take %s, want at most %s", r.twilio.within, sendInput().SendTimeout)
 	}
-	want := domain.Resolution{AttemptKey: key, OwnerID: "owner-1", State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2}
+	want := domain.Resolution{AttemptKey: key, OwnerID: "owner-1", State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2, Price: price}
 	if len(r.store.resolved) != 1 || r.store.resolved[0] != want || !r.store.bounded {
 		t.Errorf("stored %+v, bounded %v, want %+v", r.store.resolved, r.store.bounded, want)
 	}
@@ -606,7 +609,7 @@ func TestFetchStatus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig()
-			r.twilio.delivery = messaging.Delivery{Status: domain.StatusUndelivered, ErrorCode: 30003}
+			r.twilio.delivery = messaging.Delivery{Status: domain.StatusUndelivered, ErrorCode: 30003, Price: price}
 			r.store.accepted = func(ownerID string, asked domain.AttemptKey) (string, string, error) {
 				if ownerID != "owner-1" || asked != key {
 					t.Errorf("asked for %+v of %s", asked, ownerID)
@@ -622,7 +625,8 @@ func TestFetchStatus(t *testing.T) {
 				t.Errorf("fetched %v, stored %+v", r.twilio.fetched, r.store.events)
 			}
 			want := domain.StatusEvent{
-				AttemptKey: key, AccountSid: "AC1", Sid: "SM9", Status: domain.StatusUndelivered, ErrorCode: 30003, Source: domain.SourceFetch,
+				AttemptKey: key, AccountSid: "AC1", Sid: "SM9", Status: domain.StatusUndelivered, ErrorCode: 30003, Price: price,
+				Source: domain.SourceFetch,
 			}
 			if test.events > 0 && (r.store.events[0] != want || r.twilio.fetched[0] != "AC1/SM9") {
 				t.Errorf("fetched %v, stored %+v, want %+v", r.twilio.fetched, r.store.events, want)

@@ -24,10 +24,13 @@ type Store interface {
 type Activities struct {
 	store    Store
 	provider Provider
+	price    *domain.ModelPrice
 }
 
-// New returns the steps over a store and a provider.
-func New(store Store, provider Provider) *Activities { return &Activities{store, provider} }
+// New returns the steps over a store and a provider, and what that costs: nil where nobody knows.
+func New(store Store, provider Provider, price *domain.ModelPrice) *Activities {
+	return &Activities{store, provider, price}
+}
 
 // maxUnanswered is how often a model may give no text before a person is asked: it is worth one more call, not more.
 const maxUnanswered = 2
@@ -63,5 +66,10 @@ func (a *Activities) Generate(ctx context.Context, in contract.GenerateInput) (c
 func (a *Activities) ask(ctx context.Context, in contract.GenerateInput, prompt domain.Prompt) (domain.Completion, error) {
 	ctx, cancel := context.WithTimeout(ctx, in.Timeout)
 	defer cancel()
-	return a.provider.Complete(ctx, prompt)
+	completion, err := a.provider.Complete(ctx, prompt)
+	if err == nil && a.price != nil {
+		cost := a.price.Cost(completion.InputTokens, completion.OutputTokens)
+		completion.Cost = &cost
+	}
+	return completion, err
 }

@@ -84,7 +84,7 @@ func fails(err error) func(context.Context) (domain.Completion, error) {
 func generate(t *testing.T, store *fakeStore, provider *fakeProvider) (contract.Draft, error) {
 	t.Helper()
 	in := contract.GenerateInput{OwnerID: "owner-1", MessageID: "message-1", Timeout: 50 * time.Millisecond}
-	return reply.New(store, provider).Generate(t.Context(), in)
+	return reply.New(store, provider, nil).Generate(t.Context(), in)
 }
 
 func TestGenerate(t *testing.T) {
@@ -159,5 +159,36 @@ func TestGenerateTimesOut(t *testing.T) {
 	_, err := generate(t, &fakeStore{}, &fakeProvider{answers: []func(context.Context) (domain.Completion, error){slow}})
 	if domain.KindOf(err) != domain.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the provider's time-out", err)
+	}
+}
+
+// What a call cost is stored with it, whether it gave a text or not; without a price it is not known, which is not nothing.
+func TestGenerateCosts(t *testing.T) {
+	t.Parallel()
+	price, err := domain.ParseModelPrice("2", "3", "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		price *domain.ModelPrice
+		text  string
+		want  string
+	}{
+		"answered":            {&price, "hello", "0.000018 EUR"}, // 3 tokens in, 4 out
+		"without a text":      {&price, "", "0.000018 EUR"},
+		"the price not known": {nil, "hello", "not known"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, provider := &fakeStore{}, &fakeProvider{answers: []func(context.Context) (domain.Completion, error){says(test.text)}}
+			_, _ = reply.New(store, provider, test.price).Generate(t.Context(), contract.GenerateInput{OwnerID: "owner-1", MessageID: "message-1", Timeout: time.Minute})
+			got := "not known"
+			if cost := store.saved[0].Completion.Cost; cost != nil {
+				got = cost.String()
+			}
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
 	}
 }

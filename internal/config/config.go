@@ -30,11 +30,20 @@ type group interface{ check() []error }
 // Load fills a process's struct (*Webhook, *Worker, *Starter, *Simulator) and checks it. It returns a KindConfiguration
 // error that names every problem.
 func Load(into any, getenv func(string) string) error {
+	if problems := Read(into, getenv); len(problems) > 0 {
+		return domain.Errorf(domain.KindConfiguration, "configuration:\n%w", errors.Join(problems...))
+	}
+	return nil
+}
+
+// Read fills a process's struct as far as that can be done, and returns every problem. Each begins with the name of its
+// variable and a colon, and repeats no secret.
+func Read(into any, getenv func(string) string) []error {
 	v := viper.New()
 	if file := getenv("PARLEY_CONFIG"); file != "" {
 		v.SetConfigFile(file)
 		if err := v.ReadInConfig(); err != nil {
-			return unreadable(file, err)
+			return []error{unreadable(file, err)}
 		}
 	}
 	var problems []error
@@ -76,18 +85,15 @@ func Load(into any, getenv func(string) string) error {
 			}
 		}
 	})
-	if len(problems) > 0 {
-		return domain.Errorf(domain.KindConfiguration, "configuration:\n%w", errors.Join(problems...))
-	}
-	return nil
+	return problems
 }
 
 // unreadable says what is wrong with the file of PARLEY_CONFIG. A parser's own words may quote a line, and with it a secret.
 func unreadable(file string, err error) error {
 	if _, ok := errors.AsType[viper.ConfigParseError](err); ok {
-		return domain.Errorf(domain.KindConfiguration, "PARLEY_CONFIG: %s is not valid %s", file, strings.TrimPrefix(filepath.Ext(file), "."))
+		return fmt.Errorf("PARLEY_CONFIG: %s is not valid %s", file, strings.TrimPrefix(filepath.Ext(file), "."))
 	}
-	return domain.Errorf(domain.KindConfiguration, "PARLEY_CONFIG: %w", err)
+	return fmt.Errorf("PARLEY_CONFIG: %w", err)
 }
 
 // Variables returns the settings of a process's struct, in the order of its fields.

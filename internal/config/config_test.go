@@ -78,6 +78,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		{"webhook", &config.Webhook{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
 		{"worker", &config.Worker{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
 		{"starter", &config.Starter{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE"}},
+		{"starter doctor", &config.Doctor{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
 		{"simulator", &config.Simulator{}, nothing, []string{"PARLEY_SIMULATOR_INBOUND_URL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"}},
 		{"a worker with all wrong", &config.Worker{}, wrong, []string{
 			"DATABASE_URL", "PARLEY_ADMIN_LISTEN", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_LOG_LEVEL", "PARLEY_MODEL_BASE_URL",
@@ -108,6 +109,30 @@ func named(err error) []string {
 	return names
 }
 
+// pricesName is what a problem of a model's prices begins with.
+const pricesName = "PARLEY_MODEL_INPUT_PRICE, PARLEY_MODEL_OUTPUT_PRICE, PARLEY_MODEL_CURRENCY"
+
+func prices(input, output, currency string) map[string]string {
+	return map[string]string{"PARLEY_MODEL_INPUT_PRICE": input, "PARLEY_MODEL_OUTPUT_PRICE": output, "PARLEY_MODEL_CURRENCY": currency}
+}
+
+func TestModelPrice(t *testing.T) {
+	t.Parallel()
+	for want, changes := range map[string]map[string]string{"0.750000 USD": prices("0.15", "0.6", "usd"), "nil": nil} {
+		var worker config.Worker
+		if err := config.Load(&worker, with(changes)); err != nil {
+			t.Fatal(err)
+		}
+		got := "nil"
+		if price := worker.Price(); price != nil {
+			got = price.Cost(1_000_000, 1_000_000).String()
+		}
+		if got != want {
+			t.Errorf("a million tokens each way cost %s, want %s", got, want)
+		}
+	}
+}
+
 func TestRules(t *testing.T) {
 	t.Parallel()
 	webhook := func() any { return &config.Webhook{} }
@@ -136,6 +161,12 @@ func TestRules(t *testing.T) {
 		{"the simulator in place of Twilio", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "http://127.0.0.1:8090"}, ""},
 		{"a base URL without a scheme", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "127.0.0.1:8090"}, "PARLEY_TWILIO_BASE_URL"},
 		{"openai, complete", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "openai", "PARLEY_MODEL_NAME": "m", "OPENAI_API_KEY": "k"}, ""},
+		{"a model's prices", worker, prices("0.15", "0.6", "usd"), ""},
+		{"a model that costs nothing", worker, prices("0", "0", "EUR"), ""},
+		{"prices without a currency", worker, prices("0.15", "0.6", ""), pricesName},
+		{"one price", worker, prices("0.15", "", "USD"), pricesName},
+		{"a price that is none", worker, prices("0.15", "cheap", "USD"), pricesName},
+		{"a price in micro-units", worker, prices("150000", "600000", "USD"), pricesName},
 		{"openai without a model", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "openai", "OPENAI_API_KEY": "k"}, "PARLEY_MODEL_NAME"},
 		{"openai without a key", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "openai", "PARLEY_MODEL_NAME": "m"}, "OPENAI_API_KEY"},
 		{"no such provider", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "parrot"}, "PARLEY_MODEL_PROVIDER"},
@@ -186,7 +217,7 @@ func TestNoSecretInAnError(t *testing.T) {
 		}
 		return "nonsense"
 	}
-	for _, process := range []any{&config.Webhook{}, &config.Worker{}, &config.Starter{}, &config.Simulator{}} {
+	for _, process := range []any{&config.Webhook{}, &config.Worker{}, &config.Doctor{}, &config.Simulator{}} {
 		err := config.Load(process, wrong)
 		if err == nil {
 			t.Fatalf("%T is accepted", process)
@@ -194,6 +225,19 @@ func TestNoSecretInAnError(t *testing.T) {
 		if strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%T: %v", process, err)
 		}
+	}
+}
+
+// TestReadFillsWhatItCan is what doctor lives by: one variable that is wrong hides none of the others.
+func TestReadFillsWhatItCan(t *testing.T) {
+	t.Parallel()
+	var doctor config.Doctor
+	problems := config.Read(&doctor, with(map[string]string{"DATABASE_URL": "", "PARLEY_LOG_LEVEL": "loud"}))
+	if len(problems) != 2 || !strings.HasPrefix(problems[0].Error(), "DATABASE_URL: ") || !strings.HasPrefix(problems[1].Error(), "PARLEY_LOG_LEVEL: ") {
+		t.Errorf("problems: %v", problems)
+	}
+	if doctor.Keyset.Keyset == "" || doctor.PublicURL == "" {
+		t.Errorf("read: %+v", doctor)
 	}
 }
 

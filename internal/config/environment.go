@@ -29,7 +29,7 @@ func processVariables() []Variable {
 	for _, process := range []struct {
 		name   string
 		config any
-	}{{"webhook", &Webhook{}}, {"worker", &Worker{}}, {"starter", &Starter{}}, {"simulator", &Simulator{}}} {
+	}{{"webhook", &Webhook{}}, {"worker", &Worker{}}, {"starter", &Doctor{}}, {"simulator", &Simulator{}}} {
 		for _, variable := range Variables(process.config) {
 			at := slices.IndexFunc(list, func(v Variable) bool { return v.Name == variable.Name })
 			if at < 0 {

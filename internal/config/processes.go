@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
 	"parley/contract"
+	"parley/internal/domain"
 )
 
 // Webhook is the configuration of the webhook process.
@@ -20,6 +22,7 @@ type Webhook struct {
 	Keyset
 	Public
 	Edge
+	Callers
 }
 
 // Worker is the configuration of a worker process.
@@ -41,6 +44,15 @@ type Starter struct {
 	Database
 	Keyset
 	Twilio
+}
+
+// Doctor is the configuration of 'starter doctor', which looks at more than the other commands need.
+type Doctor struct {
+	Log
+	Database
+	Keyset
+	Twilio
+	Public
 }
 
 // Simulator is the configuration of the stand-in for Twilio.
@@ -107,8 +119,11 @@ func (c *Keyset) check() []error {
 
 // Public is how Twilio reaches the webhook.
 type Public struct {
-	PublicURL string `env:"PARLEY_PUBLIC_URL" required:"true" meaning:"the webhook's URL as it is configured at Twilio, without /webhooks: https://parley.example.com. Signatures are checked against it"`
+	PublicURL string `env:"PARLEY_PUBLIC_URL" required:"true" meaning:"the webhook's URL as it is configured at Twilio, without /webhooks: https://parley.example.com, or with a prefix that your proxy may leave or take away. Signatures are checked against it"`
 }
+
+// plainPath is a path that no proxy writes in another way, and that is no pattern to a router.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/?$`)
 
 func (c *Public) check() []error {
 	if c.PublicURL == "" {
@@ -117,6 +132,9 @@ func (c *Public) check() []error {
 	u, err := url.Parse(c.PublicURL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return []error{errors.New("PARLEY_PUBLIC_URL: want https://host[:port][/prefix] without query, fragment or user")}
+	}
+	if !plainPath.MatchString(u.EscapedPath()) {
+		return []error{errors.New("PARLEY_PUBLIC_URL: want a prefix of letters, digits and - . _ ~ alone")}
 	}
 	if strings.Contains(u.Hostname(), "_") {
 		return []error{errors.New("PARLEY_PUBLIC_URL: Twilio refuses a status callback whose host has an underscore")}
@@ -127,10 +145,44 @@ func (c *Public) check() []error {
 
 // Edge is the webhook's public listener.
 type Edge struct {
-	Listen string `env:"PARLEY_LISTEN" default:":8080" meaning:"address that the webhook listens on for Twilio"`
+	Listen      string `env:"PARLEY_LISTEN" default:":8080" meaning:"address that the webhook listens on for Twilio"`
+	MaxInFlight int    `env:"PARLEY_MAX_IN_FLIGHT" default:"200" meaning:"requests that a webhook handles at once; further ones get 503. There is room for five times as many connections"`
 }
 
-func (c *Edge) check() []error { return listenAddress("PARLEY_LISTEN", c.Listen) }
+func (c *Edge) check() []error {
+	problems := listenAddress("PARLEY_LISTEN", c.Listen)
+	if c.MaxInFlight < 1 || c.MaxInFlight > 10_000 {
+		problems = append(problems, fmt.Errorf("PARLEY_MAX_IN_FLIGHT: want 1 to 10000, got %d", c.MaxInFlight))
+	}
+	return problems
+}
+
+// Callers are programs of the deployment's own that may post to the webhook as Twilio does.
+type Callers struct {
+	CallerKeys string `env:"PARLEY_CALLER_KEYS" secret:"true" meaning:"keys that programs of yours sign requests to the webhook with, for any account, in X-Parley-Signature; each at least 32 characters, comma-separated. Empty: only Twilio is believed"`
+}
+
+// minCallerKey is the shortest key, in characters: as many as Twilio's own tokens have.
+const minCallerKey = 32
+
+// CallerKeyList returns the keys.
+func (c *Callers) CallerKeyList() (keys []string) {
+	for key := range strings.SplitSeq(c.CallerKeys, ",") {
+		if key = strings.TrimSpace(key); key != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (c *Callers) check() []error {
+	for _, key := range c.CallerKeyList() {
+		if len(key) < minCallerKey {
+			return []error{fmt.Errorf("PARLEY_CALLER_KEYS: want at least %d characters a key", minCallerKey)}
+		}
+	}
+	return nil
+}
 
 // Twilio says where Twilio's API is.
 type Twilio struct {
@@ -145,6 +197,10 @@ type Model struct {
 	ModelName     string `env:"PARLEY_MODEL_NAME" meaning:"the model's name; required by openai"`
 	ModelBaseURL  string `env:"PARLEY_MODEL_BASE_URL" meaning:"another base URL for an OpenAI-compatible API; empty: OpenAI's own"`
 	OpenAIAPIKey  string `env:"OPENAI_API_KEY" secret:"true" meaning:"key of the OpenAI-compatible API; required by openai"`
+
+	ModelInputPrice  string `env:"PARLEY_MODEL_INPUT_PRICE" meaning:"what a million tokens of a prompt cost, from 0 to 1000, such as 0.15; empty: not known, and what calls cost is stored as not known"`
+	ModelOutputPrice string `env:"PARLEY_MODEL_OUTPUT_PRICE" meaning:"what a million tokens of an answer cost, such as 0.60; one price needs the other, and the currency"`
+	ModelCurrency    string `env:"PARLEY_MODEL_CURRENCY" meaning:"the currency of both prices, as in ISO 4217, such as USD"`
 }
 
 // The providers of replies.
@@ -153,8 +209,22 @@ const (
 	ProviderOpenAI   = "openai"
 )
 
+// Price returns what the model costs, nil where that is not known.
+func (c *Model) Price() *domain.ModelPrice {
+	price, err := domain.ParseModelPrice(c.ModelInputPrice, c.ModelOutputPrice, c.ModelCurrency)
+	if err != nil { // checked when it was loaded: there is none
+		return nil
+	}
+	return &price
+}
+
 func (c *Model) check() []error {
 	problems := baseURL("PARLEY_MODEL_BASE_URL", c.ModelBaseURL)
+	if c.ModelInputPrice+c.ModelOutputPrice+c.ModelCurrency != "" {
+		if _, err := domain.ParseModelPrice(c.ModelInputPrice, c.ModelOutputPrice, c.ModelCurrency); err != nil {
+			problems = append(problems, fmt.Errorf("PARLEY_MODEL_INPUT_PRICE, PARLEY_MODEL_OUTPUT_PRICE, PARLEY_MODEL_CURRENCY: all or none: %w", err))
+		}
+	}
 	switch c.ModelProvider {
 	case ProviderScripted:
 	case ProviderOpenAI:
@@ -215,11 +285,16 @@ func (c *Roles) check() []error {
 // Upkeep says how patient the jobs of the role upkeep are.
 type Upkeep struct {
 	SweepAfter time.Duration `env:"PARLEY_SWEEP_AFTER" default:"2m" meaning:"how long a message is left to its flow before Temporal is asked whether that is over, and between two questions"`
+	SweepAgain time.Duration `env:"PARLEY_SWEEP_AGAIN" default:"1h" meaning:"after how long an attempt of unknown fate is looked for in Twilio's list a second time, before it counts as not sent"`
 }
 
 func (c *Upkeep) check() []error {
-	if c.SweepAfter <= 0 {
-		return []error{fmt.Errorf("PARLEY_SWEEP_AFTER: want a length of time above 0, got %s", c.SweepAfter)}
+	return append(positive("PARLEY_SWEEP_AFTER", c.SweepAfter), positive("PARLEY_SWEEP_AGAIN", c.SweepAgain)...)
+}
+
+func positive(name string, d time.Duration) []error {
+	if d <= 0 {
+		return []error{fmt.Errorf("%s: want a length of time above 0, got %s", name, d)}
 	}
 	return nil
 }

@@ -97,6 +97,7 @@ type TracedMessage struct {
 	Deadline       *time.Time `json:"deadline,omitempty"`
 	ReceivedAt     time.Time  `json:"received_at"`
 	FinishedAt     *time.Time `json:"finished_at,omitempty"`
+	Fallback       string     `json:"fallback,omitempty"` // why Twilio delivered it by the fallback URL: its error, and the URL that it met
 }
 
 // TracedAttempt is a row of send_attempts.
@@ -111,6 +112,7 @@ type TracedAttempt struct {
 	Refused    []string     `json:"refused_tokens,omitempty"` // ids of tokens that Twilio did not accept, before it was asked with another
 	BegunAt    time.Time    `json:"begun_at"`
 	ResolvedAt *time.Time   `json:"resolved_at,omitempty"`
+	Price      *Money       `json:"price,omitempty"` // what Twilio takes for it, once Twilio says so
 }
 
 // TracedEvent is a row of message_events.
@@ -139,4 +141,5 @@ type TracedAIRun struct {
 	OutputTokens int       `json:"output_tokens"`
 	LatencyMS    int       `json:"latency_ms"`
 	CreatedAt    time.Time `json:"created_at"`
+	Cost         *Money    `json:"cost,omitempty"` // missing where no price was known
 }

@@ -51,14 +51,50 @@ type Usage struct {
 	Quota    *int64    `json:"quota"`    // of the present plan; null for no limit
 }
 
+// CostSource is who takes money for a message.
+type CostSource string
+
+// The sources of costs.
+const (
+	CostOfModel  CostSource = "model"
+	CostOfTwilio CostSource = "twilio"
+)
+
+// Cost is what one source took in one currency for an owner's messages of a month.
+type Cost struct {
+	Source       CostSource `json:"source"`
+	Count        int64      `json:"count"` // calls of a model, used or not; messages that Twilio accepted
+	InputTokens  int64      `json:"input_tokens,omitempty"`
+	OutputTokens int64      `json:"output_tokens,omitempty"`
+	Sum          *Money     `json:"sum"` // null for those whose price is not known, or not known yet
+}
+
+// Unpriced is an attempt that Twilio accepted, and whose price Twilio has not told.
+type Unpriced struct {
+	OwnerID string
+	AttemptKey
+	AccountSid string
+	Sid        string
+	Status     Status // as we hold it
+}
+
 // LedgerEntry is one change of an owner's usage.
 type LedgerEntry struct {
-	CreatedAt  time.Time `json:"created_at"`
-	Kind       string    `json:"kind"` // reserve, settle, release, credit
-	Meter      Meter     `json:"meter"`
-	Quantity   int64     `json:"quantity"`
-	WorkflowID string    `json:"workflow_id"`
-	MessageID  string    `json:"message_id"`
+	CreatedAt      time.Time `json:"created_at"`
+	Kind           string    `json:"kind"` // reserve, settle, release, credit
+	Meter          Meter     `json:"meter"`
+	Quantity       int64     `json:"quantity"`
+	Period         time.Time `json:"period"` // the month that it counts in: its first day, UTC
+	For            string    `json:"for"`    // reply, or the kind of the message of ours
+	WorkflowID     string    `json:"workflow_id"`
+	MessageID      string    `json:"message_id"`
+	ConversationID string    `json:"conversation_id,omitempty"`
+}
+
+// LedgerSearch says which entries of a ledger are wanted: those of the month of a time, of one workflow, or of both. A zero field selects all.
+type LedgerSearch struct {
+	Month      time.Time
+	WorkflowID string
 }
 
 // MaxLedger is the most entries that are listed at once.

@@ -16,6 +16,14 @@ type Received struct {
 	Other               map[string][]string `json:"other,omitempty"`        // parameters that Parley does not name, non-empty ones
 }
 
+// OtherAddress is WhatsApp's id of the person, where Twilio tells it beside their number.
+func (r Received) OtherAddress() string {
+	for _, id := range r.Other["ExternalUserId"] {
+		return id
+	}
+	return ""
+}
+
 // NewInbound is an inbound message to be stored. Key: (Received.AccountSid, Received.MessageSid).
 type NewInbound struct {
 	OwnerID    string    `json:"owner_id"`
@@ -145,6 +153,7 @@ type Resolution struct {
 	Sid       string
 	Status    Status
 	Segments  int // as Twilio counts them, 0 where it does not know yet
+	Price     *Money
 	ErrorCode int
 	ErrorKind Kind
 	Error     string // Twilio's explanation
@@ -158,6 +167,7 @@ type StatusEvent struct {
 	Sid        string
 	Status     Status
 	ErrorCode  int
+	Price      *Money // what Twilio takes for the message, nil where it does not say yet
 	Source     EventSource
 }
 
@@ -244,6 +254,7 @@ type Completion struct {
 	InputTokens  int
 	OutputTokens int
 	Latency      time.Duration
+	Cost         *Money // nil where no price is known
 }
 
 // SavedReply is what a model's answer came to.

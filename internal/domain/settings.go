@@ -42,6 +42,7 @@ type Settings struct {
 	OverQuotaText  string
 	RegisterText   string
 	Words          ConsentWords // beside Twilio's own
+	UnknownPeople  UnknownPeople
 	Timing         Timing
 	Conversations  ConversationBounds
 }
@@ -73,6 +74,7 @@ func settings() []Setting {
 		words("stop_words", "words that mean STOP, beside Twilio's own", func(w *ConsentWords) *string { return &w.Stop }),
 		words("start_words", "words that mean START, beside Twilio's own", func(w *ConsentWords) *string { return &w.Start }),
 		words("help_words", "words that mean HELP, beside Twilio's own", func(w *ConsentWords) *string { return &w.Help }),
+		unknownPeople(),
 		duration("reply_deadline", "a reply not claimed within this time of the message's arrival is not sent",
 			time.Second, 24*time.Hour, func(t *Timing) *time.Duration { return &t.ReplyDeadline }),
 		duration("outbound_deadline", "a message of ours not claimed within this time of its start is not sent",
@@ -159,6 +161,32 @@ func unknownSend() Setting {
 				return "give_up"
 			}
 			return "park"
+		},
+	}
+}
+
+// unknownPeople is the knob of what becomes of a message from somebody whom the owner does not know.
+func unknownPeople() Setting {
+	const answer = "answer" // it is empty where it travels: most owners want it
+	return Setting{
+		"unknown_people", "what becomes of messages from people whom nobody registered (starter contact set)",
+		"answer, register_first (they are told register_text, once) or ignore",
+		func(s *Settings, v string) error {
+			switch policy := UnknownPeople(v); policy {
+			case answer:
+				s.UnknownPeople = AnswerUnknown
+			case RegisterFirst, IgnoreUnknown:
+				s.UnknownPeople = policy
+			default:
+				return fmt.Errorf("want answer, register_first or ignore, got %q", v)
+			}
+			return nil
+		},
+		func(s *Settings) string {
+			if s.UnknownPeople == AnswerUnknown {
+				return answer
+			}
+			return string(s.UnknownPeople)
 		},
 	}
 }

@@ -148,5 +148,6 @@ func Rules() []Rule {
 		},
 		{Packages: "./internal/layering"},
 		{Packages: "./deploy/..."},
+		{Packages: "./docs"},
 	}
 }

@@ -161,7 +161,11 @@ func decide(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (s
 		return domain.ClaimLooping, text, err
 	}
 	quota, err := pay(ctx, tx, bill, turn.byModel, text.segments(), row.Kind.SkipsQuota())
-	return claimStateOf(quota), text, err
+	if err != nil {
+		return "", text, err
+	}
+	state, err = claimStateOf(quota)
+	return state, text, err
 }
 
 // loops reports whether a reply is one too many of its minute. Then its conversation is looping from now on.
@@ -187,15 +191,17 @@ func loops(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (bo
 	return true, live.stop(ctx, tx, reason)
 }
 
-// claimStateOf turns the plan's answer into the claim's.
-func claimStateOf(state domain.QuotaState) domain.ClaimState {
+// claimStateOf turns the plan's answer into the claim's. What is no answer is an error, never a denial.
+func claimStateOf(state domain.QuotaState) (domain.ClaimState, error) {
 	switch state {
 	case domain.QuotaGranted:
-		return domain.ClaimGranted
+		return domain.ClaimGranted, nil
 	case domain.QuotaInactive:
-		return domain.ClaimBlocked
+		return domain.ClaimBlocked, nil
+	case domain.QuotaUsedUp:
+		return domain.ClaimOverQuota, nil
 	default:
-		return domain.ClaimOverQuota
+		return "", domain.Errorf(domain.KindInternal, "no such answer of a plan: %q", state)
 	}
 }
 

@@ -143,17 +143,21 @@ func (m *Messages) SetConsent(ctx context.Context, ownerID string, consent domai
 	})
 }
 
-// Consents returns what is known of a person's consent, by sender, and every change of it, oldest first.
+// Consents returns what is known of a person's consent, the latest first, and every change of it, oldest first: from all their addresses.
 func (m *Messages) Consents(ctx context.Context, ownerID string, address domain.Address) (history domain.ConsentHistory, err error) {
 	err = inTx(ctx, m.pool, "consent", func(ctx context.Context, tx pgx.Tx) error {
+		const theirs = `
+			WHERE owner_id = $1 AND channel = $2 AND (address = $3 OR address IN (
+				SELECT every.address FROM contacts one JOIN contacts every USING (person_id)
+				WHERE one.owner_id = $1 AND one.channel = $2 AND one.address = $3)) `
 		if history.Consents, err = collect[domain.Consent](ctx, tx, `
-			SELECT channel, sender, address, state, source, '', changed_at FROM consents
-			WHERE owner_id = $1 AND channel = $2 AND address = $3 ORDER BY sender`, ownerID, address.Channel, address.Value); err != nil {
+			SELECT channel, sender, address, state, source, '', changed_at FROM consents`+theirs+`ORDER BY changed_at DESC, sender`,
+			ownerID, address.Channel, address.Value); err != nil {
 			return err
 		}
 		history.Events, err = collect[domain.Consent](ctx, tx, `
-			SELECT channel, sender, address, state, source, reason, created_at FROM consent_events
-			WHERE owner_id = $1 AND channel = $2 AND address = $3 ORDER BY event_id`, ownerID, address.Channel, address.Value)
+			SELECT channel, sender, address, state, source, reason, created_at FROM consent_events`+theirs+`ORDER BY event_id`,
+			ownerID, address.Channel, address.Value)
 		return err
 	})
 	return history, err

@@ -255,6 +255,11 @@ func TestSystemTexts(t *testing.T) {
 	again, err := s.messages.RecordOutbound(t.Context(), in)
 	must(t, err)
 	equal(t, "recorded twice", again, recorded)
+	elsewhere := in // a text that goes out once, from whichever number: the key of register first is the person
+	elsewhere.From = otherNumber
+	again, err = s.messages.RecordOutbound(t.Context(), elsewhere)
+	must(t, err)
+	equal(t, "recorded for another number", again, recorded)
 	in.Key, in.Kind = "another", "poem"
 	_, err = s.messages.RecordOutbound(t.Context(), in)
 	wantKind(t, err, domain.KindInvalid)
@@ -283,7 +288,7 @@ func TestUsageAndLedger(t *testing.T) {
 	if len(usage) != 2 || usage[0].Used != 1 || usage[0].Quota == nil || *usage[0].Quota != 3 || usage[1].Used != 1 || usage[1].Quota != nil {
 		t.Errorf("usage %+v", usage)
 	}
-	entries, err := s.directory.Ledger(t.Context(), acme, now, f.workflowID)
+	entries, err := s.directory.Ledger(t.Context(), acme, domain.LedgerSearch{Month: now, WorkflowID: f.workflowID})
 	must(t, err)
 	equal(t, "entries", len(entries), 4)
 	none, err := s.directory.Usage(t.Context(), rival, now)

@@ -104,10 +104,12 @@ func (m *Messages) SaveReply(ctx context.Context, reply domain.NewReply) (saved 
 	}
 	err = inTx(ctx, m.pool, "reply", func(ctx context.Context, tx pgx.Tx) error {
 		c := reply.Completion
+		cost, currency := amountOf(c.Cost)
 		if err := affected(tx.Exec(ctx, `
-			INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms, answered)
-			SELECT $1, owner_id, message_id, $4, $5, $6, $7, $8, $9 FROM messages WHERE message_id = $2 AND owner_id = $3`,
-			id, reply.MessageID, reply.OwnerID, text(c.Provider), text(c.Model), c.InputTokens, c.OutputTokens, c.Latency.Milliseconds(), c.Text != "")); err != nil {
+			INSERT INTO ai_runs (ai_run_id, owner_id, message_id, provider, model, input_tokens, output_tokens, latency_ms, answered, cost_micros, currency)
+			SELECT $1, owner_id, message_id, $4, $5, $6, $7, $8, $9, $10, $11 FROM messages WHERE message_id = $2 AND owner_id = $3`,
+			id, reply.MessageID, reply.OwnerID, text(c.Provider), text(c.Model), c.InputTokens, c.OutputTokens, c.Latency.Milliseconds(), c.Text != "",
+			cost, currency)); err != nil {
 			return err
 		}
 		if c.Text != "" {

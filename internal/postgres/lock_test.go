@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -264,7 +265,9 @@ func TestMessagesOfAPairClaimedAtOnceAreGrantedOneAtATime(t *testing.T) {
 			err   error
 		}
 		for _, r := range together(50, func(i int) result {
-			claim, err := s.messages.Claim(t.Context(), flows[i%2].newClaim(1, 1))
+			claim, err := insist(t.Context(), func(ctx context.Context) (domain.Claim, error) {
+				return s.messages.Claim(ctx, flows[i%2].newClaim(1, 1))
+			})
 			return result{claim, err}
 		}) {
 			if r.err != nil {

@@ -114,7 +114,7 @@ func TestALoopingConversationIsNotAnswered(t *testing.T) {
 	equal(t, "the one that waited", waiting.ask(t, patient), domain.ClaimLooping)
 	equal(t, "events", len(f.history(t).Events), 2)
 	for _, m := range rows[string](t, s, `SELECT message_id FROM messages WHERE finished_at IS NULL`) {
-		flow{s, m, "", ""}.finish(t, domain.OutcomeCancelled, "")
+		flow{s, m, value[string](t, s, `SELECT workflow_id FROM messages WHERE message_id = $1`, m), ""}.finish(t, domain.OutcomeCancelled, "")
 	}
 	equal(t, "usage", s.usage(t, domain.MeterReplies), "0 + 0")
 

@@ -13,6 +13,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"net"
@@ -87,6 +88,12 @@ func mapError(what string, err error) error {
 func reason(err error) string {
 	if network, ok := errors.AsType[*net.OpError](err); ok {
 		return network.Err.Error()
+	}
+	if name, ok := errors.AsType[*net.DNSError](err); ok {
+		return "its name was not found: " + name.Err
+	}
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return certificate.Error()
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

@@ -12,8 +12,9 @@ import (
 )
 
 // TestProtocol lets two messages of one pair, each of two parts, go through everything that can happen to them in a random
-// order: claims of any attempt, POSTs with every answer, answers that come late or never, callbacks, look-ups in vain, parks
-// and ends. After each step the rows must say what a simple model of the protocol says, and what must hold must hold.
+// order: reservations, claims of any attempt, POSTs with every answer, answers that come late or never, callbacks of every status, charges,
+// look-ups in vain, parks and ends. After each step the rows must say what a simple model of the protocol says, what must hold must hold, and
+// the books balance.
 func TestProtocol(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -81,13 +82,30 @@ func newWorld(t *testing.T, s *store, random *rand.Rand) *world {
 
 func (w *world) run(t *testing.T, steps int) {
 	t.Helper()
-	for range steps {
+	for n := range steps {
 		w.step(t)
 		w.compare(t)
 		w.check(t)
-		if t.Failed() {
-			t.Fatalf("after\n%s", strings.Join(w.steps, "\n"))
+		if n%10 == 0 { // it looks at all that ever was
+			w.flows[0].balanced(t)
 		}
+		w.stop(t)
+	}
+	for i, f := range w.flows {
+		w.log("time passes for %d", i)
+		w.age(t, i)
+		w.finish(t, i, true)
+		f.paidFor(t)
+	}
+	w.flows[0].balanced(t)
+	w.stop(t)
+}
+
+// stop ends a test that has failed, and says how it came to that.
+func (w *world) stop(t *testing.T) {
+	t.Helper()
+	if t.Failed() {
+		t.Fatalf("after\n%s", strings.Join(w.steps, "\n"))
 	}
 }
 
@@ -119,15 +137,14 @@ func (w *world) step(t *testing.T) {
 		w.record(t)
 	case n < 80:
 		w.callBack(t)
-	case n < 86:
+	case n < 85:
 		w.log("time passes for %d", i)
-		f.age(t)
-		for p, a := range w.attempts {
-			a.old = a.old || p.flow == i
-		}
-		if w.lock == expiring && w.holder.flow == i {
-			w.lock = free
-		}
+		w.age(t, i)
+	case n < 87:
+		w.log("reserve")
+		w.flows[0].reserve(t)
+	case n < 89:
+		w.settle(t, i)
 	case n < 94:
 		w.declare(t)
 	case n < 97:
@@ -141,6 +158,31 @@ func (w *world) step(t *testing.T) {
 	default:
 		w.finish(t, i, w.random.IntN(2) == 0)
 	}
+}
+
+func (w *world) age(t *testing.T, i int) {
+	t.Helper()
+	w.flows[i].age(t)
+	for p, a := range w.attempts {
+		a.old = a.old || p.flow == i
+	}
+	if w.lock == expiring && w.holder.flow == i {
+		w.lock = free
+	}
+}
+
+// settle charges what is accepted, and must not charge anything else.
+func (w *world) settle(t *testing.T, i int) {
+	t.Helper()
+	f := w.flows[i]
+	_, err := f.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
+	w.log("settle %d: %v", i, err)
+	if !w.accepted(i, 1) {
+		wantKind(t, err, domain.KindConflict)
+		return
+	}
+	must(t, err)
+	f.paidFor(t)
 }
 
 // claim begins an attempt, or must not.
@@ -280,8 +322,10 @@ func (w *world) callBack(t *testing.T) {
 		return
 	}
 	p := w.sent[w.random.IntN(len(w.sent))]
-	w.log("callback for %v", p)
-	change := w.flows[p.flow].apply(t, callback(w.flows[p.flow].key(p.part, p.attempt), w.sids[p], domain.StatusSent, 0))
+	statuses := []domain.Status{domain.StatusSent, domain.StatusCanceled, domain.StatusFailed, domain.StatusUndelivered, domain.StatusDelivered}
+	status := statuses[w.random.IntN(len(statuses))]
+	w.log("callback for %v: %s", p, status)
+	change := w.flows[p.flow].apply(t, callback(w.flows[p.flow].key(p.part, p.attempt), w.sids[p], status, 0))
 	a := w.attempts[p]
 	sought := a.state == domain.AttemptUnknown || a.old || w.parked[p.flow]
 	equal(t, "found", change.Found, a.state != domain.AttemptAccepted && sought)

@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"testing"
 
 	"parley/internal/domain"
@@ -22,16 +24,11 @@ func (s *store) subscribe(t *testing.T, state string, quotas map[domain.Meter]in
 	must(t, err)
 }
 
-// usage returns acme's usage of a meter, as "used + reserved", after checking that it equals the ledger.
+// usage returns acme's usage of a meter, of all months, as "used + reserved".
 func (s *store) usage(t *testing.T, meter domain.Meter) string {
 	t.Helper()
-	usage := value[string](t, s, `SELECT coalesce(sum(used), 0) || ' + ' || coalesce(sum(reserved), 0) FROM usage WHERE owner_id = $1 AND meter = $2`, acme, meter)
-	ledger := value[string](t, s, `
-		SELECT coalesce(sum(CASE kind WHEN 'settle' THEN quantity WHEN 'credit' THEN -quantity ELSE 0 END), 0) || ' + ' ||
-			coalesce(sum(CASE kind WHEN 'reserve' THEN quantity WHEN 'credit' THEN 0 ELSE -quantity END), 0)
-		FROM ledger WHERE owner_id = $1 AND meter = $2`, acme, meter)
-	equal(t, "usage and ledger of "+string(meter), usage, ledger)
-	return usage
+	s.balanced(t)
+	return value[string](t, s, `SELECT coalesce(sum(used), 0) || ' + ' || coalesce(sum(reserved), 0) FROM usage WHERE owner_id = $1 AND meter = $2`, acme, meter)
 }
 
 func (f flow) tryReserve(t *testing.T) domain.QuotaState {
@@ -41,37 +38,62 @@ func (f flow) tryReserve(t *testing.T) domain.QuotaState {
 	return state
 }
 
+// Of many that ask at once for what some can have, exactly those get it: replies by their reservation, segments by the claim of what is sent.
 func TestAQuotaIsNeverOvershot(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterReplies: 100})
-	const people = 500
-	flows := make([]flow, people)
-	for i := range flows {
-		flows[i] = s.another().inbound(t, "Hello", "")
+	for meter, c := range map[domain.Meter]struct {
+		people, quota int
+		record        func(*testing.T, *store) flow
+		ask           func(context.Context, flow) (string, error)
+		others        string // the answer to those who come too late
+	}{
+		domain.MeterReplies: {
+			500, 100,
+			func(t *testing.T, s *store) flow { t.Helper(); return s.inbound(t, "Hello", "") },
+			func(ctx context.Context, f flow) (string, error) {
+				state, err := f.messages.Reserve(ctx, f.reservation())
+				return string(state), err
+			}, string(domain.QuotaUsedUp),
+		},
+		domain.MeterSegments: {
+			100, 20,
+			func(t *testing.T, s *store) flow { t.Helper(); return s.outbound(t, "Hello") },
+			func(ctx context.Context, f flow) (string, error) {
+				claim, err := f.messages.Claim(ctx, f.newClaim(1, 1))
+				return string(claim.State), err
+			}, string(domain.ClaimOverQuota),
+		},
+	} {
+		t.Run(string(meter), func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			s.subscribe(t, "active", map[domain.Meter]int{meter: c.quota})
+			flows := make([]flow, c.people)
+			for i := range flows {
+				flows[i] = c.record(t, s.another())
+			}
+			answers := map[string]int{}
+			for _, answer := range together(c.people, func(i int) string {
+				answer, err := insist(t.Context(), func(ctx context.Context) (string, error) { return c.ask(ctx, flows[i]) })
+				switch {
+				case err != nil:
+					return err.Error()
+				case answer == string(domain.ClaimBegun): // by the claim whose answer did not come
+					return granted
+				case answer == string(domain.ClaimClosed):
+					return c.others
+				default:
+					return answer
+				}
+			}) {
+				answers[answer]++
+			}
+			if want := map[string]int{granted: c.quota, c.others: c.people - c.quota}; !maps.Equal(answers, want) {
+				t.Errorf("answers %v, want %v", answers, want)
+			}
+			equal(t, "usage", s.usage(t, meter), fmt.Sprint("0 + ", c.quota))
+		})
 	}
-	granted := 0
-	for _, state := range together(people, func(i int) domain.QuotaState {
-		state, err := s.messages.Reserve(t.Context(), flows[i].reservation())
-		if err != nil {
-			return domain.QuotaState(err.Error())
-		}
-		return state
-	}) {
-		switch state {
-		case domain.QuotaGranted:
-			granted++
-		case domain.QuotaUsedUp:
-		default:
-			t.Errorf("got %q", state)
-		}
-	}
-	equal(t, "granted", granted, 100)
-	equal(t, "usage", s.usage(t, domain.MeterReplies), "0 + 100")
-	for _, f := range flows {
-		f.finish(t, domain.OutcomeCancelled, "")
-	}
-	equal(t, "usage after the end", s.usage(t, domain.MeterReplies), "0 + 0")
 }
 
 // The last unit is not wasted on a flow that is superseded, nor does it keep the newer one from being answered.
@@ -84,7 +106,9 @@ func TestTheLastUnitOfAQuota(t *testing.T) {
 	newer := s.inbound(t, "Are you there?", "To both")
 	equal(t, "the newer one, of the same turn", newer.tryReserve(t), domain.QuotaGranted)
 	stranger := s.another().inbound(t, "Hello", "")
-	equal(t, "somebody else", stranger.tryReserve(t), domain.QuotaUsedUp)
+	for range 2 { // a step that is repeated has the same answer
+		equal(t, "somebody else", stranger.tryReserve(t), domain.QuotaUsedUp)
+	}
 	equal(t, "the older one's claim", older.ask(t, patient), domain.ClaimSuperseded)
 	equal(t, "the newer one's claim", newer.ask(t, patient), domain.ClaimGranted)
 	newer.resolve(t, 1, 1, accepted(newSid()))
@@ -209,4 +233,24 @@ func TestWhoDoesNotWantToBeWrittenTo(t *testing.T) {
 	equal(t, "part 2", claim.State, domain.ClaimDenied)
 	equal(t, "a message of ours", s.outbound(t, "Hello").ask(t, patient), domain.ClaimDenied)
 	equal(t, "somebody else", beside.ask(t, patient), domain.ClaimGranted)
+}
+
+// A claim that has a unit, and then no segments, leaves nothing reserved; nor does one whose longer draft is not paid for.
+func TestWhatAClaimTookIsHandedBackWhereTheRestIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.subscribe(t, "active", map[domain.Meter]int{domain.MeterSegments: 2})
+	f := s.inbound(t, "Hello", twoParts()) // 13 segments, and no unit of its turn
+	equal(t, "too long", f.ask(t, patient), domain.ClaimOverQuota)
+	equal(t, "usage", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "0 + 0, 0 + 0")
+
+	other := s.another()
+	earlier := other.inbound(t, "Hello", "")
+	f = other.inbound(t, "Are you there?", "Short")
+	f.begin(t, 1, 1)
+	f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptNotSent})
+	earlier.finish(t, domain.OutcomeCancelled, "") // the draft is stale, and the next one longer
+	f.write(t, twoParts())
+	equal(t, "too long by now", f.ask(t, patient), domain.ClaimOverQuota)
+	equal(t, "usage", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "0 + 0, 0 + 0")
 }

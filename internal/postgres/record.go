@@ -24,16 +24,16 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 	if err != nil {
 		return recorded, err
 	}
-	theirs, err := domain.ParseAddress(in.Received.From)
+	person, err := domain.NewPerson(in.Received.From, in.Received.OtherAddress(), in.Received.ProfileName)
 	if err != nil {
 		return recorded, err
 	}
-	if err := domain.SameChannel(ours, theirs); err != nil {
+	if err := domain.SameChannel(ours, person.Address); err != nil {
 		return recorded, err
 	}
 	in.Received = storable(in.Received)
 	err = inTx(ctx, m.pool, "inbound message", func(ctx context.Context, tx pgx.Tx) error {
-		a, err := arrive(ctx, tx, in, ours, theirs)
+		a, err := arrive(ctx, tx, in, ours, person)
 		if err != nil {
 			return err
 		}
@@ -68,15 +68,15 @@ type arrival struct {
 	loop         string // why the conversation loops from this message on
 }
 
-func arrive(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours, theirs domain.Address) (a arrival, err error) {
-	a = arrival{NewInbound: in, ours: ours, theirs: theirs}
-	if a.pair, err = enterPair(ctx, tx, in.OwnerID, ours, theirs, in.Received.ProfileName); err != nil {
+func arrive(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours domain.Address, person domain.Person) (a arrival, err error) {
+	a = arrival{NewInbound: in, ours: ours, theirs: person.Address}
+	if a.pair, err = enterPair(ctx, tx, in.OwnerID, ours, person); err != nil {
 		return a, err
 	}
 	if a.settings, err = settingsOf(ctx, tx, in.OwnerID); err != nil {
 		return a, err
 	}
-	if a.person, err = relationOf(ctx, tx, in, ours, theirs); err != nil {
+	if a.person, err = relationOf(ctx, tx, in, ours, person.Address); err != nil {
 		return a, err
 	}
 	if a.live, err = liveConversation(ctx, tx, a.pair.id); err != nil {
@@ -173,7 +173,7 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		if recorded.Parts = len(outboundParts(in.Body, in.Media)); recorded.Parts == 0 {
 			return domain.Errorf(domain.KindInvalid, "a message needs a body or media")
 		}
-		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, "")
+		p, err := enterPair(ctx, tx, in.OwnerID, ours, domain.Person{Address: theirs})
 		if err != nil {
 			return err
 		}
@@ -202,22 +202,12 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		}
 		err = tx.QueryRow(ctx, `
 			SELECT message_id, reply_state, finished_at IS NOT NULL FROM messages
-			WHERE owner_id = $1 AND idempotency_key = $2 AND pair_id = $3 AND kind = $6
-				AND ($6 <> 'message' OR (body = $4 AND media = $5)) -- an owner may change a text at any time`,
+			WHERE owner_id = $1 AND idempotency_key = $2 AND kind = $6
+				AND ($6 <> 'message' OR (pair_id = $3 AND body = $4 AND media = $5)) -- a system text may have other words by now, or another sender`,
 			in.OwnerID, in.Key, p.id, in.Body, in.Media, in.Kind).Scan(&recorded.MessageID, &recorded.ReplyState, &recorded.Finished)
 		return conflictIfMissing(err, "the key was used for another message")
 	})
 	return recorded, err
-}
-
-// ResolveContact returns the contact behind an address, which is added where it is new. Key: (owner, channel, address).
-// A profile name is kept until another comes.
-func (m *Messages) ResolveContact(ctx context.Context, ownerID string, address domain.Address, profileName string) (contactID string, err error) {
-	err = inTx(ctx, m.pool, "contact", func(ctx context.Context, tx pgx.Tx) error {
-		contactID, err = upsertContact(ctx, tx, ownerID, address, profileName)
-		return err
-	})
-	return contactID, err
 }
 
 // pair is the locked row of (our address, their address), with the person.
@@ -228,7 +218,7 @@ type pair struct {
 }
 
 // enterPair locks a pair's row, made where it is new, and finds the person.
-func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours, theirs domain.Address, profileName string) (p pair, err error) {
+func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours domain.Address, person domain.Person) (p pair, err error) {
 	id, err := newID()
 	if err != nil {
 		return p, err
@@ -237,26 +227,11 @@ func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours, theirs doma
 	if err := tx.QueryRow(ctx, `
 		INSERT INTO pairs (pair_id, owner_id, channel, our_address, their_address) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (owner_id, channel, our_address, their_address) DO UPDATE SET next_seq = pairs.next_seq
-		RETURNING pair_id, next_seq`, id, ownerID, ours.Channel, ours.Value, theirs.Value).Scan(&p.id, &p.seq); err != nil {
+		RETURNING pair_id, next_seq`, id, ownerID, ours.Channel, ours.Value, person.Address.Value).Scan(&p.id, &p.seq); err != nil {
 		return p, err
 	}
-	p.contactID, err = upsertContact(ctx, tx, ownerID, theirs, profileName)
+	p.contactID, _, err = meet(ctx, tx, ownerID, person)
 	return p, err
-}
-
-// upsertContact always writes: RecordInbound and ResolveContact do it for the same person at the same time, and a row
-// that the other has not committed yet can only be waited for.
-func upsertContact(ctx context.Context, tx pgx.Tx, ownerID string, address domain.Address, profileName string) (contactID string, err error) {
-	id, err := newID()
-	if err != nil {
-		return "", err
-	}
-	err = tx.QueryRow(ctx, `
-		INSERT INTO contacts (contact_id, owner_id, channel, address, profile_name) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (owner_id, channel, address) DO UPDATE
-		SET profile_name = coalesce(nullif(excluded.profile_name, ''), contacts.profile_name)
-		RETURNING contact_id`, id, ownerID, address.Channel, address.Value, text(profileName)).Scan(&contactID)
-	return contactID, err
 }
 
 // outboundParts returns the bodies that a message of ours is sent as. Media without a text is one part.

@@ -203,29 +203,6 @@ func TestRecordOutbound(t *testing.T) {
 	})
 }
 
-func TestResolveContact(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	resolve := func(owner string, address domain.Address, name string) string {
-		id, err := s.messages.ResolveContact(t.Context(), owner, address, name)
-		must(t, err)
-		return id
-	}
-	sms := domain.Address{Channel: domain.ChannelSMS, Value: person}
-	first := resolve(acme, sms, "")
-	equal(t, "contact with a name", resolve(acme, sms, "Ana"), first)
-	equal(t, "contact without a name again", resolve(acme, sms, ""), first)
-	equal(t, "name", value[string](t, s, `SELECT profile_name FROM contacts`), "Ana")
-	whatsapp := domain.Address{Channel: domain.ChannelWhatsApp, Value: person}
-	for _, other := range []string{resolve(acme, whatsapp, ""), resolve(rival, sms, "")} {
-		if other == first {
-			t.Error("a contact is one owner's, on one channel")
-		}
-	}
-	_, err := s.messages.ResolveContact(t.Context(), "nobody", sms, "Ana")
-	wantKind(t, err, domain.KindNotFound)
-}
-
 func TestOneMessageRecordedManyTimesAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -266,33 +243,6 @@ func TestMessagesOfOnePairRecordedAtOnceTakeEveryPlaceOnce(t *testing.T) {
 	if got := rows[int](t, s, `SELECT seq FROM messages ORDER BY seq`); !slices.Equal(got, want) {
 		t.Errorf("seqs %v, want 1 to 20", got)
 	}
-}
-
-// RecordInbound and ResolveContact run beside each other in every flow, for a person whom nobody has seen before.
-func TestContactRecordedAndResolvedAtOnce(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	const people = 25
-	number := func(i int) string { return fmt.Sprintf("+1555777%04d", i/4) }
-	for _, err := range together(people*4, func(i int) error {
-		if i%2 == 0 {
-			_, err := s.messages.ResolveContact(t.Context(), acme, domain.Address{Channel: domain.ChannelSMS, Value: number(i)}, "")
-			return err
-		}
-		in := received("Hello")
-		in.Received.From = number(i)
-		if i%4 == 3 { // the same person writes to another number of ours
-			in.Received.To = "+15550001112"
-		}
-		_, err := s.messages.RecordInbound(t.Context(), in)
-		return err
-	}) {
-		must(t, err)
-	}
-	equal(t, "contacts", value[int](t, s, `SELECT count(*) FROM contacts`), people)
-	equal(t, "pairs", value[int](t, s, `SELECT count(*) FROM pairs`), people*2)
-	equal(t, "messages without the right contact", value[int](t, s, `
-		SELECT count(*) FROM messages m JOIN contacts c USING (contact_id) WHERE m.from_address <> c.address`), 0)
 }
 
 // Nothing of a message is shown to, or moved by, another owner.

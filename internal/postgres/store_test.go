@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -55,6 +56,7 @@ func (s *store) another() *store {
 	return &other
 }
 
+// newStore is for tests of what happens to messages: whatever it was, the books balance in the end.
 func newStore(t *testing.T) *store {
 	t.Helper()
 	s := emptyStore(t)
@@ -63,6 +65,7 @@ func newStore(t *testing.T) *store {
 		must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: owner.account}, domain.NewToken{Secret: authToken}))
 	}
 	must(t, s.directory.AddSender(t.Context(), domain.Sender{AccountSid: account, Channel: domain.ChannelSMS, Address: ourNumber, OwnerID: acme}))
+	t.Cleanup(func() { s.balanced(t) })
 	return s
 }
 
@@ -353,6 +356,16 @@ func together[T any](n int, fn func(i int) T) []T {
 	close(ready)
 	running.Wait()
 	return results
+}
+
+// insist asks until the database answers: many ask at once, on a machine that does other things too. A step does so as well, by its retries.
+func insist[T any](ctx context.Context, ask func(context.Context) (T, error)) (answer T, err error) {
+	for {
+		answer, err = ask(ctx)
+		if err == nil || domain.KindOf(err) != domain.KindUnavailable || ctx.Err() != nil {
+			return answer, err
+		}
+	}
 }
 
 func must(t *testing.T, err error) {

@@ -64,13 +64,14 @@ func (d *Directory) Usage(ctx context.Context, ownerID string, month time.Time) 
 		ORDER BY place`, ownerID, domain.Meters(), month)
 }
 
-// Ledger returns the changes of an owner's usage in the month of a time, oldest first: those of one workflow, or the latest
-// domain.MaxLedger of all.
-func (d *Directory) Ledger(ctx context.Context, ownerID string, month time.Time, workflowID string) ([]domain.LedgerEntry, error) {
+// Ledger returns the changes of an owner's usage that a search selects, oldest first, of more than domain.MaxLedger the latest.
+func (d *Directory) Ledger(ctx context.Context, ownerID string, search domain.LedgerSearch) ([]domain.LedgerEntry, error) {
 	return list[domain.LedgerEntry](ctx, d.pool, "ledger", `
-		SELECT created_at, kind, meter, quantity, workflow_id, message_id FROM (
-			SELECT * FROM ledger WHERE owner_id = $1 AND period = date_trunc('month', $2::timestamptz AT TIME ZONE 'UTC')::date
-				AND ($3 = '' OR workflow_id = $3)
-			ORDER BY entry_id DESC LIMIT $4
-		) latest ORDER BY entry_id`, ownerID, month, workflowID, domain.MaxLedger)
+		SELECT l.created_at, l.kind, l.meter, l.quantity, l.period, CASE m.direction WHEN 'inbound' THEN 'reply' ELSE m.kind END,
+			l.workflow_id, l.message_id, coalesce(m.conversation_id, '')
+		FROM (
+			SELECT * FROM ledger WHERE owner_id = $1 AND ($2 OR period = date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date)
+				AND ($4 = '' OR workflow_id = $4)
+			ORDER BY entry_id DESC LIMIT $5
+		) l JOIN messages m USING (message_id) ORDER BY entry_id`, ownerID, search.Month.IsZero(), search.Month, search.WorkflowID, domain.MaxLedger)
 }

@@ -29,7 +29,8 @@ func (m *Messages) Trace(ctx context.Context, id string) (trace domain.Trace, er
 const tracedMessage = `
 	SELECT message_id, owner_id, coalesce(conversation_id, ''), workflow_id, direction, account_sid, coalesce(twilio_sid, ''), from_address, to_address, body, media,
 		part, coalesce(reply_state, ''), status, error_code, segments, coalesce(park, ''), coalesce(park_step, ''), coalesce(park_reason, ''),
-		coalesce(outcome, ''), coalesce(outcome_reason, ''), deadline, received_at, finished_at
+		coalesce(outcome, ''), coalesce(outcome_reason, ''), deadline, received_at, finished_at,
+		coalesce('error ' || (parameters->'ErrorCode'->>0) || coalesce(' at ' || (parameters->'ErrorUrl'->>0), ''), '')
 	FROM messages `
 
 func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Trace) error {
@@ -42,7 +43,7 @@ func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Tra
 		return err
 	}
 	if trace.Attempts, err = collect[domain.TracedAttempt](ctx, tx, `
-		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, refused_tokens, begun_at, resolved_at
+		SELECT part, attempt, state, coalesce(twilio_sid, ''), status, error_code, error_message, refused_tokens, begun_at, resolved_at, `+money("price_micros", "price_unit")+`
 		FROM send_attempts WHERE message_id = $1 ORDER BY part, attempt`, messageID); err != nil {
 		return err
 	}
@@ -56,6 +57,6 @@ func traceOf(ctx context.Context, tx pgx.Tx, messageID string, trace *domain.Tra
 		return err
 	}
 	trace.AIRuns, err = collect[domain.TracedAIRun](ctx, tx, `
-		SELECT provider, model, input_tokens, output_tokens, latency_ms, created_at FROM ai_runs WHERE message_id = $1 ORDER BY ai_run_id`, messageID)
+		SELECT provider, model, input_tokens, output_tokens, latency_ms, created_at, `+money("cost_micros", "currency")+` FROM ai_runs WHERE message_id = $1 ORDER BY ai_run_id`, messageID)
 	return err
 }

@@ -66,6 +66,23 @@ func TestTraceFindsAMessageByWhateverTheOperatorHas(t *testing.T) {
 	wantKind(t, err, domain.KindNotFound)
 }
 
+// What Twilio said of the inbound URL when it delivered a message by the other one is kept with the message.
+func TestTraceOfAMessageThatCameByTheFallbackURL(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for want, other := range map[string]map[string][]string{
+		"": nil, "error 11200": {"ErrorCode": {"11200"}}, "error 11200 at https://a.example/x": {"ErrorCode": {"11200"}, "ErrorUrl": {"https://a.example/x"}},
+	} {
+		in := received("Hello")
+		in.Received.Other = other
+		_, err := s.messages.RecordInbound(t.Context(), in)
+		must(t, err)
+		trace, err := s.messages.Trace(t.Context(), in.Received.MessageSid)
+		must(t, err)
+		equal(t, "fallback", trace.Message.Fallback, want)
+	}
+}
+
 func TestTraceOfAMessageOfOurs(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

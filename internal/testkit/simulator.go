@@ -72,6 +72,9 @@ type Rule struct {
 	Twin        bool `json:"twin,omitempty"`
 	ReadDelayMS int  `json:"read_delay_ms,omitempty"`
 
+	Price        string `json:"price,omitempty"`
+	PriceDelayMS int    `json:"price_delay_ms,omitempty"`
+
 	Random *Random `json:"random,omitempty"`
 }
 

@@ -23,6 +23,8 @@ type Options struct {
 	Settings []string // NAME=VALUE of the owner, over shortSettings
 	NoSender bool     // the company's number is not registered
 
+	OwnServers bool // a Postgres and a Temporal that the test may stop; otherwise those that all tests share
+
 	// Connections is the size of each worker's database pool; 0: as pgx chooses. A test that holds locks of the database needs one for
 	// every step that waits for them.
 	Connections int
@@ -30,6 +32,9 @@ type Options struct {
 
 // shortSettings are waits as an impatient owner would set them.
 func shortSettings() []string { return []string{"delivery_check=1s", "delivery_grace=2s"} }
+
+// shortPatience has upkeep ask for every flow that is older than a moment: a test that it disturbs has found something.
+func shortPatience() []string { return []string{"PARLEY_SWEEP_AFTER=1s", "PARLEY_SWEEP_AGAIN=1s"} }
 
 // Stack is a whole Parley of one test: a database, a namespace, the simulator, the webhook and its workers, each a built
 // process of its own, with an owner who has one account and one number.
@@ -39,8 +44,12 @@ type Stack struct {
 	DatabaseURL string
 	Temporal    Namespace
 	PublicURL   string // the webhook's, as the simulator knows it
+	KeysetFile  string
 	Simulator   *Process
 	Webhook     *Process
+
+	PostgresServer *Server // with OwnServers only
+	TemporalServer *Server // with OwnServers only
 
 	OwnerID    string
 	AccountSid string
@@ -49,7 +58,7 @@ type Stack struct {
 
 	workers   map[contract.Role]*Process
 	workerEnv []string
-	env       []string // of starter
+	env       []string // of starter and webhook
 	customers atomic.Int64
 }
 
@@ -58,23 +67,31 @@ func NewStack(t testing.TB, o Options) *Stack {
 	t.Helper()
 	webhook, simulator := Port(t), Port(t)
 	s := &Stack{
-		t: t, DatabaseURL: Postgres(t), Temporal: EmptyTemporal(t), PublicURL: "http://" + webhook,
+		t: t, PublicURL: "http://" + webhook,
 		OwnerID: "acme", AccountSid: "AC" + randomHex(), AuthToken: randomHex(), Company: "+14155550100",
 		workers: map[contract.Role]*Process{},
 	}
-	keyset := filepath.Join(t.TempDir(), "keyset.json")
+	if o.OwnServers {
+		var temporal string
+		s.PostgresServer, s.DatabaseURL = OwnPostgres(t)
+		s.TemporalServer, temporal = OwnTemporal(t)
+		s.Temporal = emptyNamespace(t, temporal)
+	} else {
+		s.DatabaseURL, s.Temporal = Postgres(t), EmptyTemporal(t)
+	}
+	s.KeysetFile = filepath.Join(t.TempDir(), "keyset.json")
 	s.env = []string{
 		"DATABASE_URL=" + s.DatabaseURL, "TEMPORAL_ADDRESS=" + s.Temporal.Address, "TEMPORAL_NAMESPACE=" + s.Temporal.Name,
-		"PARLEY_KEYSET_FILE=" + keyset, "PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
+		"PARLEY_KEYSET_FILE=" + s.KeysetFile, "PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
 	}
-	s.Starter("secrets", "keygen", "--out", keyset)
+	s.Starter("secrets", "keygen", "--out", s.KeysetFile)
 	s.Starter("setup")
 	s.setUpOwner(o)
 
 	s.Simulator = Start(t, "simulator", "PARLEY_SIMULATOR_LISTEN="+simulator, "TWILIO_ACCOUNT_SID="+s.AccountSid,
 		"TWILIO_AUTH_TOKEN="+s.AuthToken, "PARLEY_SIMULATOR_INBOUND_URL="+s.PublicURL+"/webhooks/twilio/inbound")
-	s.Webhook = Start(t, "webhook", slices.Concat(s.env, []string{"PARLEY_LISTEN=" + webhook})...)
-	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), o.Env)
+	s.Webhook = s.startWebhook(webhook)
+	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), shortPatience(), o.Env)
 	s.startWorkers(o.PerRole)
 	s.Webhook.AwaitReady()
 	return s
@@ -149,6 +166,19 @@ func (s *Stack) AddWorker(role contract.Role, env ...string) *Process {
 	return worker
 }
 
+// AddWebhook starts one more webhook process. Twilio does not know its address.
+func (s *Stack) AddWebhook() *Process {
+	s.t.Helper()
+	webhook := s.startWebhook("127.0.0.1:0")
+	webhook.AwaitReady()
+	return webhook
+}
+
+func (s *Stack) startWebhook(listen string) *Process {
+	s.t.Helper()
+	return Start(s.t, "webhook", slices.Concat(s.env, []string{"PARLEY_LISTEN=" + listen})...)
+}
+
 // Starter runs one command of the command line tool and returns what it printed. The test fails if the command does.
 func (s *Stack) Starter(args ...string) string { s.t.Helper(); return s.starter(nil, args...) }
 
@@ -163,6 +193,12 @@ func (s *Stack) starter(env []string, args ...string) string {
 
 // TryStarter runs one command of the command line tool and returns how it ended.
 func (s *Stack) TryStarter(args ...string) Result { s.t.Helper(); return s.tryStarter(nil, args...) }
+
+// TryStarterWith is TryStarter with NAME=VALUE over the usual environment; an empty value unsets a variable.
+func (s *Stack) TryStarterWith(env []string, args ...string) Result {
+	s.t.Helper()
+	return s.tryStarter(env, args...)
+}
 
 func (s *Stack) tryStarter(env []string, args ...string) Result {
 	s.t.Helper()

@@ -43,7 +43,13 @@ func EmptyTemporal(t testing.TB) Namespace {
 	if err != nil {
 		t.Fatalf("testkit: temporal: %v", err)
 	}
+	return emptyNamespace(t, address)
+}
+
+func emptyNamespace(t testing.TB, address string) Namespace {
+	t.Helper()
 	n := Namespace{Address: address, Name: "test-" + strings.ToLower(rand.Text()[:12])}
+	var err error
 	if n.Client, err = localstack.DialTemporal(n.Address, n.Name); err != nil {
 		t.Fatalf("testkit: temporal: %v", err)
 	}
@@ -52,11 +58,26 @@ func EmptyTemporal(t testing.TB) Namespace {
 	return n
 }
 
+// BareTemporal makes a namespace without any of Parley's search attributes, which keeps closed flows for one day.
+func BareTemporal(t testing.TB) Namespace {
+	t.Helper()
+	n := EmptyTemporal(t)
+	if err := n.create(t.Context()); err != nil {
+		t.Fatalf("testkit: temporal: namespace %s: %v", n.Name, err)
+	}
+	return n
+}
+
+func (n Namespace) create(ctx context.Context) error {
+	_, err := n.Client.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
+		Namespace: n.Name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
+	})
+	return err
+}
+
 // register makes the namespace and waits until the server's caches know it with its search attributes.
 func register(ctx context.Context, n Namespace) error {
-	if _, err := n.Client.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
-		Namespace: n.Name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
-	}); err != nil {
+	if err := n.create(ctx); err != nil {
 		return err
 	}
 	attributes := map[string]enums.IndexedValueType{}

@@ -17,8 +17,8 @@ import (
 	"parley/internal/domain"
 )
 
-// defaultBaseURL is Twilio's own.
-const defaultBaseURL = "https://api.twilio.com"
+// DefaultBaseURL is Twilio's own.
+const DefaultBaseURL = "https://api.twilio.com"
 
 // Client calls the Messages API. It is safe for concurrent use and keeps connections open: make one a process. How long a
 // call may take is the caller's to say, by its context.
@@ -31,7 +31,7 @@ type Client struct {
 // Every call goes there and nowhere else.
 func NewClient(baseURL string) *Client {
 	if baseURL == "" {
-		baseURL = defaultBaseURL
+		baseURL = DefaultBaseURL
 	}
 	base, err := url.Parse(baseURL)
 	if err != nil {
@@ -60,8 +60,9 @@ type Message struct {
 	Body                string    // as Twilio changed it, see Match
 	DateCreated         time.Time // in whole seconds, zero where Twilio did not say
 	Status              domain.Status
-	Segments            int // 0 where Twilio does not know yet
-	ErrorCode           int // why it was not delivered, 0 where it was or still may be
+	Segments            int           // 0 where Twilio does not know yet
+	Price               *domain.Money // what Twilio takes for it; nil where Twilio does not say, as in the first hours
+	ErrorCode           int           // why it was not delivered, 0 where it was or still may be
 }
 
 // Created is what came of one POST.
@@ -72,6 +73,7 @@ type Created struct {
 	Sid      string        // accepted
 	Status   domain.Status // accepted
 	Segments int           // accepted; 0 where Twilio does not know yet
+	Price    *domain.Money // accepted; nil where Twilio does not know yet
 
 	ErrorCode  int           // Twilio's, 0 where it gave none
 	ErrorKind  domain.Kind   // refused: denied or configuration; not_sent: throttled or unavailable; unknown: unknown_outcome
@@ -167,12 +169,24 @@ func newMessage(m *api.ApiV2010Message) Message {
 		Body:                value(m.Body),
 		Status:              domain.Status(value(m.Status)),
 		ErrorCode:           value(m.ErrorCode),
+		Price:               price(m),
 	}
 	if created, err := mail.ParseDate(value(m.DateCreated)); err == nil { // RFC 2822, as mail writes it
 		message.DateCreated = created.UTC()
 	}
 	message.Segments, _ = strconv.Atoi(value(m.NumSegments)) // a number as text; anything else means not known
 	return message
+}
+
+// price returns what Twilio takes for a message, nil where it does not say so in a way that can be read exactly. Twilio writes what it takes
+// as less than nothing. https://www.twilio.com/docs/messaging/api/message-resource#message-properties
+func price(m *api.ApiV2010Message) *domain.Money {
+	change, err := domain.ParseMoney(value(m.Price), value(m.PriceUnit))
+	if err != nil {
+		return nil
+	}
+	change.Micros = -change.Micros
+	return &change
 }
 
 // value returns a field of an answer, zero where it is null or missing.
@@ -190,7 +204,7 @@ func (e *exchange) created(message *api.ApiV2010Message, err error) Created {
 	switch {
 	case err == nil && e.status == http.StatusCreated && readable(message):
 		m := newMessage(message)
-		return Created{State: domain.AttemptAccepted, Sid: m.Sid, Status: m.Status, Segments: m.Segments, ErrorCode: m.ErrorCode}
+		return Created{State: domain.AttemptAccepted, Sid: m.Sid, Status: m.Status, Segments: m.Segments, Price: m.Price, ErrorCode: m.ErrorCode}
 	case e.status == http.StatusTooManyRequests || (e.refused(code) && explained.Class == ClassThrottled):
 		return Created{
 			State: domain.AttemptNotSent, ErrorCode: code, ErrorKind: domain.KindThrottled,

@@ -28,7 +28,7 @@ var (
 	credentials = domain.Credentials{AccountSid: account, Logins: []domain.Login{login}}
 )
 
-const created = `{"sid":"` + sid + `","status":"queued","num_segments":"2","error_code":null,"price":null,"body":"hello"}`
+const created = `{"sid":"` + sid + `","status":"queued","num_segments":"2","error_code":null,"price":"-0.01580","price_unit":"USD","body":"hello"}`
 
 func answer(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -100,8 +100,8 @@ func TestCreatePostsTheMessage(t *testing.T) {
 				answer(http.StatusCreated, created)(w, r)
 			})
 			result := twilio.NewClient(server.URL+"/base/").Create(soon(t), login, test.message)
-			want := twilio.Created{State: domain.AttemptAccepted, Sid: sid, Status: domain.StatusQueued, Segments: 2, RequestID: "RQ1"}
-			if result != want {
+			want := twilio.Created{State: domain.AttemptAccepted, Sid: sid, Status: domain.StatusQueued, Segments: 2, RequestID: "RQ1", Price: &domain.Money{Micros: 15_800, Currency: "USD"}}
+			if !reflect.DeepEqual(result, want) {
 				t.Errorf("got %+v, want %+v", result, want)
 			}
 			if !reflect.DeepEqual(got, test.want) {
@@ -417,16 +417,45 @@ func TestFetchReadsAMessage(t *testing.T) {
 			t.Errorf("got %s %s", r.Method, r.RequestURI)
 		}
 		answer(200, `{"sid":"`+sid+`","status":"undelivered","num_segments":"3","error_code":30003,"to":"whatsapp:US.1234","from":null,
-			"direction":"outbound-api","body":"hello","messaging_service_sid":"`+service+`","date_created":"Fri, 24 May 2019 17:44:46 +0000"}`)(w, r)
+			"direction":"outbound-api","body":"hello","messaging_service_sid":"`+service+`","date_created":"Fri, 24 May 2019 17:44:46 +0000",
+			"price":"-0.02370","price_unit":"USD"}`)(w, r)
 	})
 	got, err := twilio.NewClient(server.URL+"/v.123").Fetch(soon(t), credentials, sid)
 	want := twilio.Message{
 		Sid: sid, Direction: "outbound-api", To: "whatsapp:US.1234", MessagingServiceSid: service, Body: "hello",
 		DateCreated: time.Date(2019, time.May, 24, 17, 44, 46, 0, time.UTC),
-		Status:      domain.StatusUndelivered, Segments: 3, ErrorCode: 30003,
+		Status:      domain.StatusUndelivered, Segments: 3, ErrorCode: 30003, Price: &domain.Money{Micros: 23_700, Currency: "USD"},
 	}
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// A price is read exactly or not at all: Twilio says it as text, late, and as less than nothing.
+func TestPrice(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		`"price":"-0.00750","price_unit":"USD"`:     "0.007500 USD",
+		`"price":"-0.0075","price_unit":"usd"`:      "0.007500 USD",
+		`"price":"0.10","price_unit":"EUR"`:         "-0.100000 EUR", // paid back
+		`"price":"0","price_unit":"EUR"`:            "0.000000 EUR",
+		`"price":null,"price_unit":"USD"`:           "not known",
+		`"price_unit":"USD"`:                        "not known",
+		`"price":"","price_unit":"USD"`:             "not known",
+		`"price":"-0.00750","price_unit":null`:      "not known",
+		`"price":"-0.00750","price_unit":"dollars"`: "not known",
+		`"price":"-7.5e-3","price_unit":"USD"`:      "not known",
+		`"price":"-0.00000075","price_unit":"USD"`:  "not known",
+	} {
+		server := serve(t, answer(200, `{"sid":"`+sid+`","status":"sent",`+said+`}`))
+		message, err := twilio.NewClient(server.URL).Fetch(soon(t), credentials, sid)
+		got := "not known"
+		if message.Price != nil {
+			got = message.Price.String()
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", said, got, err, want)
+		}
 	}
 }
 

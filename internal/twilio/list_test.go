@@ -82,14 +82,17 @@ func TestListReadsPagesAsTwilioWritesThem(t *testing.T) {
 		{
 			Sid: "SM00000000000000000000000000000003", Direction: "outbound-api", From: "+15005550006", To: "+15005550100",
 			Body: "Your table is booked.", DateCreated: at(17, 44, 48), Status: domain.StatusFailed, Segments: 1, ErrorCode: 30003,
+			Price: &domain.Money{Micros: 7900, Currency: "USD"},
 		},
 		{
 			Sid: "MM00000000000000000000000000000002", Direction: "outbound-api", From: "+15005550006", To: "+15005550100",
 			Body: "“See you” 😀", DateCreated: at(17, 44, 47), Status: domain.StatusDelivered, Segments: 2,
+			Price: &domain.Money{Micros: 7900, Currency: "USD"},
 		},
 		{
 			Sid: "SM00000000000000000000000000000001", Direction: "inbound", From: "+15005550100", To: "+15005550006",
 			Body: "Table for two?", DateCreated: at(17, 44, 46), Status: "received", Segments: 1,
+			Price: &domain.Money{Micros: 7900, Currency: "USD"},
 		},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -40,6 +40,8 @@ type Message struct {
 	Fault          string         `json:"fault,omitempty"` // the fault that it met by chance or by a magic number
 
 	listedAt time.Time // when the list begins to show it
+	price    string    // as Twilio writes it; empty for one that has none
+	pricedAt time.Time // when a list or a fetch begins to show it
 }
 
 // Callback is one status callback and what came back.

@@ -1,6 +1,7 @@
 package twiliosim
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -64,6 +65,7 @@ func (s *Simulator) accept(asked request, rule Rule) (m Message, told <-chan str
 	m = asked.message()
 	m.StatusCallback, m.Fault = asked.StatusCallback, rule.fault
 	m.listedAt = m.CreatedAt.Add(milliseconds(rule.ListDelayMS))
+	m.price, m.pricedAt = cmp.Or(rule.Price, m.usualPrice()), m.CreatedAt.Add(rule.priceDelay())
 	s.account.accept(m)
 	if rule.Twin {
 		twin := asked.message()

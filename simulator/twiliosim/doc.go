@@ -12,7 +12,7 @@
 //
 // Requests are checked as Twilio checks them, and Twilio's magic numbers work
 // (https://www.twilio.com/docs/iam/test-credentials). Not played: messaging services, content templates, scheduling,
-// updates, prices; a TwiML answer to an inbound webhook is handed back and not acted on.
+// updates, prices of inbound messages; a TwiML answer to an inbound webhook is handed back and not acted on.
 //
 // # Control API, JSON, without auth
 //
@@ -28,7 +28,7 @@
 //
 // A create is answered queued; then sending, sent and delivered follow, CallbackDelay apart, each with a status callback.
 // A Rule ends it otherwise. As with Twilio, the first status has no callback, and a webhook is tried again only when its
-// connection failed, once.
+// connection failed, once. Its price is null at first: it comes a day later, or when a Rule says.
 //
 // # Faults
 //

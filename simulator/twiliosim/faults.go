@@ -73,7 +73,7 @@ func (r Random) draw(to string, n int) (Rule, bool) {
 // paced returns a fault with the delays of the rule under which it happens. A fault that has no delay of its own to answer
 // or to be listed gets none.
 func (r Rule) paced(by Rule) Rule {
-	r.CallbackDelayMS = by.CallbackDelayMS
+	r.CallbackDelayMS, r.PriceDelayMS = by.CallbackDelayMS, by.PriceDelayMS
 	if r.ResponseDelayMS > 0 {
 		r.ResponseDelayMS = cmp.Or(by.ResponseDelayMS, r.ResponseDelayMS)
 	}

@@ -1,6 +1,7 @@
 package twiliosim
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 
 // apiVersion stands in every URL, resource and webhook of this API.
 const apiVersion = "2010-04-01"
+
+// priceUnit is the currency of the account.
+const priceUnit = "USD"
 
 // resource is a message as Twilio's API writes it. Twilio sends every field, null where it has no value.
 type resource struct {
@@ -34,7 +38,7 @@ type resource struct {
 	URI                 string            `json:"uri"`
 }
 
-// resource returns a message as Twilio's API writes it. Its price stays null: Twilio sets it up to a day later.
+// resource returns a message as Twilio's API writes it.
 func (a *account) resource(m Message) resource {
 	uri := a.messagesPath() + "/" + m.Sid
 	written := resource{
@@ -47,7 +51,7 @@ func (a *account) resource(m Message) resource {
 		From:            m.From,
 		NumMedia:        strconv.Itoa(len(m.Media)),
 		NumSegments:     m.segments(),
-		PriceUnit:       "USD",
+		PriceUnit:       priceUnit,
 		Sid:             m.Sid,
 		Status:          m.Status,
 		SubresourceURIs: map[string]string{"media": uri + "/Media.json"},
@@ -57,6 +61,9 @@ func (a *account) resource(m Message) resource {
 	if m.SentAt != nil {
 		sent := rfc2822(*m.SentAt)
 		written.DateSent = &sent
+	}
+	if m.price != "" && !time.Now().Before(m.pricedAt) {
+		written.Price = &m.price
 	}
 	if m.ErrorCode != 0 {
 		explained := describe(m.ErrorCode)
@@ -72,6 +79,12 @@ func (m Message) segments() string {
 	}
 	_, n := domain.Segments(m.Body)
 	return strconv.Itoa(n)
+}
+
+// usualPrice is what the simulated Twilio takes for a message, as Twilio writes it: less than nothing, a segment 0.0079.
+func (m Message) usualPrice() string {
+	segments, _ := strconv.Atoi(m.segments()) // a number
+	return fmt.Sprintf("-%d.%05d", segments*790/100_000, segments*790%100_000)
 }
 
 func (a *account) messagesPath() string {

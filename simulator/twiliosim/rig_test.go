@@ -253,7 +253,7 @@ func (r *rig) next() post {
 // checkSigned checks a post's signature twice: with the verifier that Parley uses, and by the words of Twilio's documentation.
 func (r *rig) checkSigned(p post, token string) {
 	r.Helper()
-	if !twilio.NewVerifier(r.webhook.url).Verify([]string{token}, p.URI, p.Form, nil, p.Signature) {
+	if !twilio.Verify([]string{token}, r.webhook.url+p.URI, p.Form, nil, p.Signature) {
 		r.Errorf("%s: the verifier refuses the signature", p.URI)
 	}
 	text := r.webhook.url + p.URI

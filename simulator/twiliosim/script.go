@@ -1,6 +1,7 @@
 package twiliosim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,9 @@ import (
 
 // everybody is the recipient of the rule for those who have none of their own.
 const everybody = ""
+
+// priceDelay is how long Twilio may take to tell a price. https://www.twilio.com/docs/messaging/api/message-resource#message-properties
+const priceDelay = 24 * time.Hour
 
 // CallbackDelay is the time between two statuses of a message, where no rule says otherwise.
 const CallbackDelay = 300 * time.Millisecond
@@ -42,6 +46,10 @@ type Rule struct {
 	ListDelayMS int  `json:"list_delay_ms,omitempty"` // between accepting and the list's showing it; a fetch by sid finds it at once
 	Twin        bool `json:"twin,omitempty"`          // the list has a second message of the same content, which failed
 	ReadDelayMS int  `json:"read_delay_ms,omitempty"` // before a list with this To, or a fetch, is answered; it uses up no Times
+
+	// What Twilio takes.
+	Price        string `json:"price,omitempty"`          // as Twilio writes it, such as -0.0158; 0.0079 a segment where it is left out
+	PriceDelayMS int    `json:"price_delay_ms,omitempty"` // between accepting and its being shown, null before; a day where it is left out
 
 	Random *Random `json:"random,omitempty"` // which creates meet a fault; nothing but To, Times and delays stands beside it
 
@@ -83,8 +91,10 @@ func (r Rule) check() error {
 		_, err := domain.ParseAddress(r.To)
 		report(err != nil, "to: %w", err)
 	}
-	report(min(r.Times, r.RetryAfter, r.ResponseDelayMS, r.CallbackDelayMS, r.ListDelayMS, r.ReadDelayMS) < 0,
+	report(min(r.Times, r.RetryAfter, r.ResponseDelayMS, r.CallbackDelayMS, r.ListDelayMS, r.ReadDelayMS, r.PriceDelayMS) < 0,
 		"times, retry_after and delays are not negative")
+	_, err := domain.ParseMoney(cmp.Or(r.Price, "0"), priceUnit)
+	report(err != nil, "price: %w", err)
 	report(r.StatusCode != 0 && (r.StatusCode < 300 || r.StatusCode > 599), "status_code: want 300 to 599, got %d", r.StatusCode)
 	report(r.Code != 0 && r.StatusCode < 400, "code: only a status_code of 400 to 599 has one")
 	report(r.RetryAfter != 0 && r.StatusCode == 0, "retry_after: only a status_code has one")
@@ -109,6 +119,7 @@ func (r Rule) check() error {
 		report(r != Rule{
 			To: r.To, Times: r.Times, Random: r.Random,
 			ResponseDelayMS: r.ResponseDelayMS, CallbackDelayMS: r.CallbackDelayMS, ListDelayMS: r.ListDelayMS, ReadDelayMS: r.ReadDelayMS,
+			PriceDelayMS: r.PriceDelayMS,
 		}, "random: only to, times and delays stand beside it")
 	}
 	return errors.Join(problems...)
@@ -174,6 +185,13 @@ func (r Rule) callbackDelay() time.Duration {
 		return CallbackDelay
 	}
 	return milliseconds(r.CallbackDelayMS)
+}
+
+func (r Rule) priceDelay() time.Duration {
+	if r.PriceDelayMS == 0 {
+		return priceDelay
+	}
+	return milliseconds(r.PriceDelayMS)
 }
 
 func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisecond }

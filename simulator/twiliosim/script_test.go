@@ -218,6 +218,42 @@ func TestListIsLate(t *testing.T) {
 	}
 }
 
+// A price is null until its time has come, in every answer; without a rule that is a day later.
+func TestPriceComesLate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	long := map[string]string{"Body": strings.Repeat("a", 161)}
+	unpriced := r.send(long)
+	r.script(twiliosim.Rule{PriceDelayMS: 300})
+	begun := time.Now()
+	usual := r.send(long)
+	r.script(twiliosim.Rule{PriceDelayMS: 300, Price: "-0.02"})
+	given := r.send(nil)
+	shown := func(sid string) any {
+		_, _, got := r.api(http.MethodGet, messagesPath("/"+sid+".json"), nil)
+		return got["price"]
+	}
+	for shown(given) == nil {
+		if time.Since(begun) > patience {
+			t.Fatal("never priced")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if waited := time.Since(begun); waited < 300*time.Millisecond {
+		t.Errorf("priced after %s", waited)
+	}
+	listed := map[any]any{}
+	_, _, got := r.api(http.MethodGet, messagesPath(".json"), nil)
+	for _, message := range got["messages"].([]any) {
+		listed[message.(map[string]any)["sid"]] = message.(map[string]any)["price"]
+	}
+	for sid, want := range map[string]any{unpriced: nil, usual: "-0.01580", given: "-0.02"} {
+		if fetched := shown(sid); fetched != want || listed[sid] != want {
+			t.Errorf("fetched %v, listed %v, want %v", fetched, listed[sid], want)
+		}
+	}
+}
+
 func TestTwin(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -316,6 +352,8 @@ func TestScriptRefuses(t *testing.T) {
 		"a rate above one":      map[string]any{"random": map[string]any{"seed": 1, "rate": 1.1}},
 		"chance and a fault":    map[string]any{"random": map[string]any{"seed": 1, "rate": 0.5}, "answer": "hold"},
 		"negative delay":        map[string]any{"response_delay_ms": -1},
+		"negative price delay":  map[string]any{"price_delay_ms": -1},
+		"not a price":           map[string]any{"price": "free"},
 		"negative times":        map[string]any{"times": -1},
 		"not an address":        map[string]any{"to": "fax:+15557770123"},
 		"misspelt field":        map[string]any{"tos": customer},

@@ -12,7 +12,7 @@ import (
 
 // counters are the edge's metrics. Their attributes have few values: routes, HTTP statuses, accounts that are ours.
 type counters struct {
-	requests, signatureFailures, duplicates metric.Int64Counter
+	requests, signatureFailures, duplicates, fallbacks metric.Int64Counter
 }
 
 func newCounters(meter metric.Meter) (counters, error) {
@@ -22,10 +22,12 @@ func newCounters(meter metric.Meter) (counters, error) {
 		metric.WithDescription("Requests for an account of ours whose signature did not match. Any steady rate means that messages are lost."))
 	duplicates, err3 := meter.Int64Counter("parley.webhook.duplicates",
 		metric.WithDescription("Inbound messages that came again."))
-	if err := errors.Join(err1, err2, err3); err != nil {
+	fallbacks, err4 := meter.Int64Counter("parley.webhook.fallbacks",
+		metric.WithDescription("Inbound messages that Twilio delivered by the fallback URL, by its error_code for the other one."))
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return counters{}, domain.Errorf(domain.KindInternal, "metrics: %w", err)
 	}
-	return counters{requests, failures, duplicates}, nil
+	return counters{requests, failures, duplicates, fallbacks}, nil
 }
 
 func (c counters) request(ctx context.Context, path string, status int) {
@@ -34,6 +36,11 @@ func (c counters) request(ctx context.Context, path string, status int) {
 
 func (c counters) signatureFailure(ctx context.Context, accountSid string) {
 	c.signatureFailures.Add(ctx, 1, metric.WithAttributes(attribute.String("account_sid", accountSid)))
+}
+
+// fallback counts a verified message: the codes are Twilio's, of which there are few for webhooks.
+func (c counters) fallback(ctx context.Context, errorCode int) {
+	c.fallbacks.Add(ctx, 1, metric.WithAttributes(attribute.Int("error_code", errorCode)))
 }
 
 func (c counters) duplicate(ctx context.Context) { c.duplicates.Add(ctx, 1) }

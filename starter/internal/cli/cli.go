@@ -15,6 +15,7 @@ import (
 
 	"parley/internal/domain"
 	"parley/internal/twilio"
+	"parley/starter/internal/doctor"
 	"parley/starter/internal/flow"
 	"parley/starter/internal/provision"
 )
@@ -42,7 +43,8 @@ type Directory interface {
 	Subscribe(ctx context.Context, subscription domain.Subscription) error
 	Subscription(ctx context.Context, ownerID string) (domain.Subscription, error)
 	Usage(ctx context.Context, ownerID string, month time.Time) ([]domain.Usage, error)
-	Ledger(ctx context.Context, ownerID string, month time.Time, workflowID string) ([]domain.LedgerEntry, error)
+	Costs(ctx context.Context, ownerID string, month time.Time) ([]domain.Cost, error)
+	Ledger(ctx context.Context, ownerID string, search domain.LedgerSearch) ([]domain.LedgerEntry, error)
 }
 
 // Messages is what is stored about messages.
@@ -53,12 +55,24 @@ type Messages interface {
 	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
 	SetConsent(ctx context.Context, ownerID string, consent domain.Consent) error
 	Consents(ctx context.Context, ownerID string, address domain.Address) (domain.ConsentHistory, error)
+	// Contacts returns the newest people first; Contact returns KindNotFound where the owner knows nobody with the address.
+	Contacts(ctx context.Context, ownerID string, unregistered bool, limit int) ([]domain.Contact, error)
+	Contact(ctx context.Context, ownerID string, address domain.Address) (domain.Contact, error)
+	SetContact(ctx context.Context, ownerID string, address domain.Address, change domain.ContactChange) error
 	Conversations(ctx context.Context, filter domain.ConversationFilter) ([]domain.Conversation, error)
 	// Conversation returns KindNotFound where there is none with this id, as do the two that change one; these return KindConflict where it
 	// is not in a state for that.
 	Conversation(ctx context.Context, id string, messages int) (domain.ConversationHistory, error)
 	CloseConversation(ctx context.Context, id, reason string) error
 	ResumeConversation(ctx context.Context, id, reason string) error
+}
+
+// Spool is the inbound messages whose flow could not be started yet.
+type Spool interface {
+	// List returns those that were refused, then those that have waited longest.
+	List(ctx context.Context, most int) ([]domain.SpoolEntry, error)
+	// Remove returns KindNotFound where there is no such message.
+	Remove(ctx context.Context, key domain.SpoolKey) error
 }
 
 // Twilio reads messages at Twilio.
@@ -71,9 +85,11 @@ type Twilio interface {
 type Parts struct {
 	Directory func(context.Context) (Directory, error)
 	Messages  func(context.Context) (Messages, error)
+	Spool     func(context.Context) (Spool, error)
 	Flows     func(context.Context) (*flow.Flows, error)
 	Twilio    func(context.Context) (Twilio, error)
 	Setup     func(context.Context) (provision.Report, error)
+	Doctor    func(context.Context) doctor.Report
 	NewKeyset func() (string, error)
 	Explain   func(code int) string // a sentence about one of Twilio's error codes
 	Getenv    func(string) string
@@ -108,8 +124,9 @@ func Execute(ctx context.Context, parts Parts, streams Streams, args []string) e
 func New(parts Parts, streams Streams) *cobra.Command {
 	c := &commands{parts: parts, streams: streams}
 	root := group("starter", "Set up, send, follow and operate Parley",
-		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.consent(),
+		c.setup(), c.doctor(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.contact(), c.consent(),
 		c.conversation(), c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
+		c.spool(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
 		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")

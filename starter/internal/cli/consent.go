@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 
@@ -25,10 +26,7 @@ func (c *commands) consentShow() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			if err := c.checkOwner(ctx, owner); err != nil {
-				return nil, err
-			}
-			messages, err := c.parts.Messages(ctx)
+			messages, err := c.messagesOf(ctx, owner)
 			if err != nil {
 				return nil, err
 			}
@@ -56,7 +54,7 @@ func (c *commands) consentSet() *cobra.Command {
 			if state != domain.ConsentGiven && state != domain.ConsentWithdrawn {
 				return nil, domain.Errorf(domain.KindInvalid, "want given or withdrawn, got %q", args[1])
 			}
-			messages, err := c.parts.Messages(ctx)
+			messages, err := c.messagesOf(ctx, owner)
 			if err != nil {
 				return nil, err
 			}
@@ -90,9 +88,6 @@ func (c *commands) consentSender(ctx context.Context, owner, from string, theirs
 	if err != nil {
 		return "", err
 	}
-	if err := ownerExists(ctx, directory, owner); err != nil {
-		return "", err
-	}
 	senders, err := directory.Senders(ctx, owner)
 	if err != nil {
 		return "", err
@@ -118,14 +113,6 @@ func requireOwner(command *cobra.Command, owner *string) {
 	_ = command.MarkFlagRequired("owner")
 }
 
-func (c *commands) checkOwner(ctx context.Context, owner string) error {
-	directory, err := c.parts.Directory(ctx)
-	if err != nil {
-		return err
-	}
-	return ownerExists(ctx, directory, owner)
-}
-
 type consentResult struct {
 	Address string `json:"address"`
 	domain.ConsentHistory
@@ -136,7 +123,11 @@ func (r consentResult) print(p *page) {
 		p.line("%s has said nothing: they may be written to", r.Address)
 	}
 	for _, consent := range r.Consents {
-		p.line("%s %s %s since %s", r.Address, whether(consent.State), consent.Sender, at(consent.At))
+		address := domain.Address{Channel: consent.Channel, Value: consent.Address}
+		p.paragraph("", fmt.Sprintf("%s %s %s since %s", address, whether(consent.State), consent.Sender, at(consent.At)))
+	}
+	if len(r.Consents) > 1 {
+		p.paragraph("", "For a sender, and the messaging service that it belongs to, the latest counts.")
 	}
 	if len(r.Events) > 0 {
 		p.section("How it came about")

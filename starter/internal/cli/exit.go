@@ -20,6 +20,7 @@ const (
 	codeConfiguration = 5
 	codeUnavailable   = 6
 	codeIncomplete    = 7
+	codeUnwell        = 8
 	codeNotSent       = 10
 	codeUnknown       = 11
 	codeUndelivered   = 12
@@ -43,6 +44,7 @@ func exitCodes() []exitCode {
 		{codeConfiguration, "the configuration is wrong, or a permission is missing", []domain.Kind{domain.KindConfiguration}},
 		{codeUnavailable, "a server does not answer; try again", []domain.Kind{domain.KindUnavailable, domain.KindBusy, domain.KindThrottled}},
 		{codeIncomplete, "setup: somebody else must create what is missing", nil},
+		{codeUnwell, "doctor: something has failed", nil},
 		{codeNotSent, "send --wait: the message was not sent", nil},
 		{codeUnknown, "send --wait: the message may have been sent", []domain.Kind{domain.KindUnknownOutcome}},
 		{codeUndelivered, "send --wait: the message was sent but not delivered", nil},

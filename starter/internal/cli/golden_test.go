@@ -21,6 +21,7 @@ import (
 	"parley/contract"
 	"parley/internal/domain"
 	"parley/internal/twilio"
+	"parley/starter/internal/doctor"
 	"parley/starter/internal/faketemporal"
 	"parley/starter/internal/provision"
 )
@@ -32,6 +33,7 @@ func TestGolden(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
 		"setup":                  {"setup"},
+		"doctor":                 {"doctor"},
 		"owner-add":              {"owner", "add", "acme", "--name", "Acme Ltd"},
 		"owner-list":             {"owner", "list"},
 		"owner-show":             {"owner", "show", "acme"},
@@ -44,10 +46,16 @@ func TestGolden(t *testing.T) {
 		"sender-list":            {"sender", "list", "--owner", "acme"},
 		"sender-remove":          {"sender", "remove", accountA, "+15551230000"},
 		"plan-list":              {"plan", "list"},
+		"plan-add":               {"plan", "add", "small", "--name", "Small", "--quota", "ai_replies=500,message_segments=2000"},
+		"subscription-set":       {"subscription", "set", "acme", "--state", "past_due"},
 		"subscription-show":      {"subscription", "show", "acme"},
 		"usage":                  {"usage", "acme"},
 		"ledger":                 {"ledger", "acme", "--workflow", "inbound:sent"},
 		"consent-show":           {"consent", "show", "+15557654321", "--owner", "acme"},
+		"consent-show-whatsapp":  {"consent", "show", "whatsapp:+15557654321", "--owner", "acme"},
+		"contact-list":           {"contact", "list", "--owner", "acme"},
+		"contact-show":           {"contact", "show", "whatsapp:US.1234", "--owner", "acme"},
+		"contact-set":            {"contact", "set", "+15557650000", "--owner", "acme", "--registered"},
 		"consent-show-nothing":   {"consent", "show", "+15557650000", "--owner", "acme"},
 		"conversation-list":      {"conversation", "list"},
 		"conversation-show":      {"conversation", "show", "c-looping"},
@@ -69,6 +77,8 @@ func TestGolden(t *testing.T) {
 		"status-cut":             {"status", "m-cut"},
 		"status-not-sent":        {"status", "m-billing"},
 		"status-stranger":        {"status", stranger, "--fetch"},
+		"spool-list":             {"spool", "list", "--limit", "2"},
+		"spool-remove":           {"spool", "remove", accountA, stoppedSid},
 	} {
 		for suffix, format := range map[string]string{".txt": "--json=false", ".json": "--json=true"} {
 			t.Run(name+suffix, func(t *testing.T) {
@@ -135,9 +145,18 @@ func goldenStarter() *starter {
 		Commands:  []string{"temporal operator namespace update --namespace default --retention 30d"},
 		Ready:     true,
 	}
+	s.health = unwell(doctor.Warning)
+	s.spool = spool{
+		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stoppedSid}, ReceivedAt: created, DueAt: created.Add(time.Minute), Refusals: 3,
+			Refusal: "a stored secret does not decrypt: is PARLEY_KEYSET the one it was encrypted with?"},
+		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
+		{SpoolKey: domain.SpoolKey{AccountSid: accountB, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
+	}
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
 	s.messages["SM-of-the-reply"] = sentTrace()
-	s.messages["m-forgotten"] = domain.Trace{Message: inboundMessage("m-forgotten", "inbound:forgotten")}
+	forgotten := inboundMessage("m-forgotten", "inbound:forgotten")
+	forgotten.Fallback = "error 11200 at https://parley.example/webhooks/twilio/inbound"
+	s.messages["m-forgotten"] = domain.Trace{Message: forgotten}
 	s.messages["m-cut"] = cutTrace()
 	s.messages["m-stopped"] = stoppedTrace()
 	s.twilio[stoppedSid] = twilio.Message{Sid: stoppedSid, Status: domain.StatusDelivered}
@@ -146,6 +165,20 @@ func goldenStarter() *starter {
 		Status: domain.StatusUndelivered, ErrorCode: 30003,
 	}
 	return s
+}
+
+// unwell is a report with each shape of a result; its worst problem has a state.
+func unwell(worst doctor.State) doctor.Report {
+	return doctor.Report{State: worst, Checks: []doctor.Result{
+		{Name: "configuration", State: doctor.OK, Found: "complete"},
+		{Name: "database", State: doctor.OK, Found: "Postgres 15.13 (Debian 15.13-0+deb12u1), database parley, role parley"},
+		{Name: "accounts", State: worst, Found: "accounts that Twilio lets in: 0 of 2", Problems: []doctor.Problem{
+			{State: worst, What: accountA + ": Twilio did not accept the account's auth token", Advice: "starter account add " + accountA + " --token-file FILE"},
+			{State: doctor.Warning, What: accountB + ": too many requests at once; this one was not processed", Advice: "try again later"},
+		}},
+		{Name: "temporal", State: worst, Problems: []doctor.Problem{{State: worst, What: "nobody listens", Advice: "start it"}}},
+		{Name: "search attributes", State: doctor.Skipped, Found: "temporal failed"},
+	}}
 }
 
 const (
@@ -253,7 +286,8 @@ func sentTrace() domain.Trace {
 		Attempts: []domain.TracedAttempt{
 			{Part: 1, Attempt: 1, State: domain.AttemptNotSent, Error: "connection refused", Refused: []string{newestToken}, BegunAt: created, ResolvedAt: &finished},
 			{Part: 1, Attempt: 2, State: domain.AttemptAccepted, TwilioSid: "SM00000000000000000000000000000003",
-				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished},
+				Status: domain.StatusUndelivered, ErrorCode: 30003, BegunAt: created, ResolvedAt: &finished,
+				Price: &domain.Money{Micros: 7900, Currency: "USD"}},
 		},
 		Events: []domain.TracedEvent{
 			{Part: 1, Attempt: 2, Source: domain.SourceCallback, Status: domain.StatusSent, ReceivedAt: finished},
@@ -263,6 +297,7 @@ func sentTrace() domain.Trace {
 			{Kind: "reserve", Meter: "ai_replies", Quantity: 1, CreatedAt: created},
 			{Kind: "settle", Meter: "ai_replies", Quantity: 1, CreatedAt: finished},
 		},
-		AIRuns: []domain.TracedAIRun{{Provider: "openai", Model: "gpt-x", InputTokens: 210, OutputTokens: 12, LatencyMS: 640, CreatedAt: created}},
+		AIRuns: []domain.TracedAIRun{{Provider: "openai", Model: "gpt-x", InputTokens: 210, OutputTokens: 12, LatencyMS: 640, CreatedAt: created,
+			Cost: &domain.Money{Micros: 39, Currency: "USD"}}},
 	}
 }

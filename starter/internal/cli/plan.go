@@ -125,8 +125,10 @@ func (c *commands) usage() *cobra.Command {
 	var month string
 	command := &cobra.Command{
 		Use:   "usage OWNER_ID",
-		Short: "Show what an owner has used in a month",
-		Args:  cobra.ExactArgs(1),
+		Short: "Show what an owner has used in a month, and what it cost",
+		Long: long("Costs are those of the model, by the prices that its worker was given, and Twilio's own, which come up to a day late. " +
+			"What has no price, or none yet, stands by itself: it is not counted as nothing."),
+		Args: cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
 			at, err := parseMonth(month)
 			if err != nil {
@@ -140,7 +142,11 @@ func (c *commands) usage() *cobra.Command {
 				return nil, err
 			}
 			usage, err := directory.Usage(ctx, args[0], at)
-			return usageResult{args[0], usage}, err
+			if err != nil {
+				return nil, err
+			}
+			costs, err := directory.Costs(ctx, args[0], at)
+			return usageResult{args[0], usage, append([]domain.Cost{}, costs...)}, err
 		}),
 	}
 	command.Flags().StringVar(&month, "month", "", "such as 2026-11, in UTC (default: the present one)")
@@ -148,16 +154,22 @@ func (c *commands) usage() *cobra.Command {
 }
 
 func (c *commands) ledger() *cobra.Command {
-	var month, workflowID string
+	var month string
+	var search domain.LedgerSearch
 	command := &cobra.Command{
 		Use:   "ledger OWNER_ID",
-		Short: "List what was reserved, charged, handed back and credited, each with its workflow",
-		Long:  long(fmt.Sprintf("Of a month with more entries than %d the latest are listed.", domain.MaxLedger)),
-		Args:  cobra.ExactArgs(1),
+		Short: "List what was reserved, charged, handed back and credited, and for what",
+		Long: long(fmt.Sprintf("Every entry names the workflow that it is about, which 'starter show' explains, and what the workflow was to send: a reply, "+
+			"a message, or a system text. A month has the entries of what was reserved in it, whenever they were made. Of more than %d the latest are listed.",
+			domain.MaxLedger)),
+		Args: cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
-			at, err := parseMonth(month)
-			if err != nil {
-				return nil, err
+			if month != "" || search.WorkflowID == "" {
+				at, err := parseMonth(month)
+				if err != nil {
+					return nil, err
+				}
+				search.Month = at
 			}
 			directory, err := c.parts.Directory(ctx)
 			if err != nil {
@@ -166,12 +178,12 @@ func (c *commands) ledger() *cobra.Command {
 			if err := ownerExists(ctx, directory, args[0]); err != nil {
 				return nil, err
 			}
-			entries, err := directory.Ledger(ctx, args[0], at, workflowID)
-			return ledgerResult{args[0], entries}, err
+			entries, err := directory.Ledger(ctx, args[0], search)
+			return ledgerResult{args[0], append([]domain.LedgerEntry{}, entries...)}, err
 		}),
 	}
-	command.Flags().StringVar(&month, "month", "", "such as 2026-11, in UTC (default: the present one)")
-	command.Flags().StringVar(&workflowID, "workflow", "", "only the entries of this workflow")
+	command.Flags().StringVar(&month, "month", "", "such as 2026-11, in UTC (default: the present one, or with --workflow all)")
+	command.Flags().StringVar(&search.WorkflowID, "workflow", "", "only the entries of this workflow")
 	return command
 }
 
@@ -228,6 +240,7 @@ func (r subscriptionResult) print(p *page) {
 type usageResult struct {
 	OwnerID string         `json:"owner_id"`
 	Usage   []domain.Usage `json:"usage"`
+	Costs   []domain.Cost  `json:"costs"`
 }
 
 func (r usageResult) print(p *page) {
@@ -242,6 +255,30 @@ func (r usageResult) print(p *page) {
 		})
 	}
 	p.table(rows...)
+	if len(r.Costs) == 0 {
+		return
+	}
+	rows = [][]string{{"TAKEN BY", "SUM", "FOR"}}
+	for _, cost := range r.Costs {
+		rows = append(rows, []string{string(cost.Source), priced(cost.Sum), costFor(cost)})
+	}
+	p.section("Costs")
+	p.table(rows...)
+}
+
+// priced writes an amount, or that nobody knows it.
+func priced(m *domain.Money) string {
+	if m == nil {
+		return "no price known"
+	}
+	return m.String()
+}
+
+func costFor(cost domain.Cost) string {
+	if cost.Source == domain.CostOfModel {
+		return fmt.Sprintf("%d calls, %d tokens in, %d out", cost.Count, cost.InputTokens, cost.OutputTokens)
+	}
+	return fmt.Sprintf("%d messages", cost.Count)
 }
 
 type ledgerResult struct {
@@ -250,9 +287,11 @@ type ledgerResult struct {
 }
 
 func (r ledgerResult) print(p *page) {
-	rows := [][]string{{"TIME", "KIND", "QUANTITY", "METER", "WORKFLOW"}}
+	rows := [][]string{{"TIME", "KIND", "N", "METER", "FOR", "WORKFLOW"}}
 	for _, entry := range r.Entries {
-		rows = append(rows, []string{at(entry.CreatedAt), entry.Kind, strconv.FormatInt(entry.Quantity, 10), string(entry.Meter), entry.WorkflowID})
+		rows = append(rows, []string{
+			at(entry.CreatedAt), entry.Kind, strconv.FormatInt(entry.Quantity, 10), string(entry.Meter), entry.For, entry.WorkflowID,
+		})
 	}
 	p.table(rows...)
 }

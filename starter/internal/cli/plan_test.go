@@ -13,7 +13,8 @@ import (
 type books struct {
 	plans         map[string]domain.Plan
 	subscriptions map[string]domain.Subscription
-	months        []time.Time // asked for
+	months        []time.Time           // of which the usage was asked for
+	searches      []domain.LedgerSearch // of the ledger
 }
 
 func newBooks() books {
@@ -69,16 +70,26 @@ func (d *directory) Usage(_ context.Context, _ string, month time.Time) ([]domai
 	}, nil
 }
 
-func (d *directory) Ledger(_ context.Context, _ string, month time.Time, workflowID string) ([]domain.LedgerEntry, error) {
-	d.months = append(d.months, month)
-	if workflowID == "" {
-		workflowID = "inbound:sent"
-	}
-	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
-	return []domain.LedgerEntry{
-		{CreatedAt: at, Kind: "reserve", Meter: domain.MeterReplies, Quantity: 1, WorkflowID: workflowID, MessageID: "m-sent"},
-		{CreatedAt: at.Add(time.Second), Kind: "settle", Meter: domain.MeterReplies, Quantity: 1, WorkflowID: workflowID, MessageID: "m-sent"},
+func (d *directory) Costs(context.Context, string, time.Time) ([]domain.Cost, error) {
+	return []domain.Cost{
+		{Source: domain.CostOfModel, Count: 131, InputTokens: 52400, OutputTokens: 9170, Sum: &domain.Money{Micros: 13362, Currency: "USD"}},
+		{Source: domain.CostOfModel, Count: 2, InputTokens: 800, OutputTokens: 140},
+		{Source: domain.CostOfTwilio, Count: 255, Sum: &domain.Money{Micros: 2_014_500, Currency: "USD"}},
+		{Source: domain.CostOfTwilio, Count: 5},
 	}, nil
+}
+
+func (d *directory) Ledger(_ context.Context, _ string, search domain.LedgerSearch) ([]domain.LedgerEntry, error) {
+	d.searches = append(d.searches, search)
+	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	entry := domain.LedgerEntry{
+		CreatedAt: at, Kind: "reserve", Meter: domain.MeterReplies, Quantity: 1, Period: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+		For: "reply", WorkflowID: "inbound:sent", MessageID: "m-sent", ConversationID: "c-1",
+	}
+	settled, told := entry, entry
+	settled.CreatedAt, settled.Kind = at.Add(time.Second), "settle"
+	told.Meter, told.Quantity, told.For, told.WorkflowID, told.MessageID = domain.MeterSegments, 2, string(domain.KindHelp), "outbound:acme:h", "m-help"
+	return []domain.LedgerEntry{entry, settled, told}, nil
 }
 
 func TestPlansAndSubscriptions(t *testing.T) {
@@ -96,6 +107,17 @@ func TestPlansAndSubscriptions(t *testing.T) {
 	s.must(t, 0, "usage", "acme", "--month", "2026-05")
 	if got := s.directory.months; len(got) != 1 || got[0] != time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC) {
 		t.Errorf("asked for %v", got)
+	}
+	s.must(t, 0, "ledger", "acme", "--month", "2026-05")
+	s.must(t, 0, "ledger", "acme", "--workflow", "inbound:sent") // whenever that was
+	s.must(t, 0, "ledger", "acme", "--workflow", "inbound:sent", "--month", "2026-05")
+	may := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	if want := []domain.LedgerSearch{{Month: may}, {WorkflowID: "inbound:sent"}, {Month: may, WorkflowID: "inbound:sent"}}; !slices.Equal(s.directory.searches, want) {
+		t.Errorf("searched for %+v, want %+v", s.directory.searches, want)
+	}
+	s.must(t, 0, "ledger", "acme")
+	if present := s.directory.searches[3].Month; time.Since(present) > time.Hour {
+		t.Errorf("without a month searched for that of %s", present)
 	}
 	for _, wrong := range [][]string{
 		{"plan", "add", "small", "--name", "Small", "--quota", "wishes=3"},

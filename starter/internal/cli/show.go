@@ -241,6 +241,7 @@ func printMessage(p *page, message domain.TracedMessage) {
 	p.field("from", message.From)
 	p.field("to", message.To)
 	p.field("received", at(message.ReceivedAt))
+	p.field("fallback", message.Fallback)
 	p.field("body", message.Body)
 	for _, media := range message.Media {
 		p.field("media", media.URL)
@@ -281,16 +282,26 @@ func printEvents(p *page, events []domain.TracedEvent) {
 	}
 }
 
+// printCosts prints what the message took of the owner's plan, and what was paid for it.
 func printCosts(p *page, trace domain.Trace) {
-	if len(trace.Ledger)+len(trace.AIRuns) == 0 {
-		return
-	}
-	p.section("Costs")
+	var lines []string
 	for _, entry := range trace.Ledger {
-		p.line("  %s  %-8s %d %s", at(entry.CreatedAt), entry.Kind, entry.Quantity, entry.Meter)
+		lines = append(lines, fmt.Sprintf("%s  %-8s %d %s", at(entry.CreatedAt), entry.Kind, entry.Quantity, entry.Meter))
 	}
 	for _, run := range trace.AIRuns {
-		p.line("  %s  %s %s: %d tokens in, %d out, %d ms", at(run.CreatedAt), run.Provider, run.Model,
-			run.InputTokens, run.OutputTokens, run.LatencyMS)
+		lines = append(lines,
+			fmt.Sprintf("%s  %s %s, %d ms", at(run.CreatedAt), run.Provider, run.Model, run.LatencyMS),
+			fmt.Sprintf("%23s  %d tokens in, %d out: %s", "", run.InputTokens, run.OutputTokens, priced(run.Cost)))
+	}
+	for _, attempt := range trace.Attempts {
+		if attempt.State == domain.AttemptAccepted {
+			lines = append(lines, fmt.Sprintf("%s  Twilio, for attempt %d.%d: %s", at(attempt.BegunAt), attempt.Part, attempt.Attempt, priced(attempt.Price)))
+		}
+	}
+	if len(lines) > 0 {
+		p.section("Costs")
+	}
+	for _, line := range lines {
+		p.line("  %s", line)
 	}
 }

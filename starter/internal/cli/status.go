@@ -99,7 +99,7 @@ func (c *commands) ask(ctx context.Context, accountSid, sid string, key domain.A
 		return change, err
 	}
 	return messages.ApplyStatus(ctx, domain.StatusEvent{
-		AttemptKey: key, AccountSid: accountSid, Sid: sid, Status: said.Status, ErrorCode: said.ErrorCode, Source: domain.SourceFetch,
+		AttemptKey: key, AccountSid: accountSid, Sid: sid, Status: said.Status, ErrorCode: said.ErrorCode, Price: said.Price, Source: domain.SourceFetch,
 	})
 }
 

@@ -211,6 +211,20 @@ func (c *Client) ListWorkflow(_ context.Context, request *workflowservice.ListWo
 	return response, nil
 }
 
+// CountWorkflow counts the parked flows.
+func (c *Client) CountWorkflow(_ context.Context, request *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Queries = append(c.Queries, request.GetQuery())
+	response := &workflowservice.CountWorkflowExecutionsResponse{}
+	for _, f := range c.flows {
+		if f.Stage == contract.StageParked {
+			response.Count++
+		}
+	}
+	return response, nil
+}
+
 // GetWorkflow returns a run to wait for.
 func (c *Client) GetWorkflow(_ context.Context, id, _ string) client.WorkflowRun { return &run{c, id} }
 

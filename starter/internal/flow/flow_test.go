@@ -281,3 +281,15 @@ func TestResultOfFlowsThatEndedBadly(t *testing.T) {
 		})
 	}
 }
+
+func TestCountParked(t *testing.T) {
+	t.Parallel()
+	fake := faketemporal.New(
+		faketemporal.Flow{ID: "inbound:a", Stage: contract.StageParked}, faketemporal.Flow{ID: "inbound:b", Stage: contract.StageWorking},
+		faketemporal.Flow{ID: "inbound:c", Stage: contract.StageParked},
+	)
+	n, err := flow.New(fake).CountParked(t.Context())
+	if err != nil || n != 2 || fake.Queries[0] != "ExecutionStatus = 'Running' AND ParleyStage = 'parked'" {
+		t.Errorf("%d, %v, asked %q", n, err, fake.Queries)
+	}
+}

@@ -62,6 +62,17 @@ func (f *Flows) Parked(ctx context.Context, ownerID string, limit int) (parked [
 	return parked, more, nil
 }
 
+// CountParked returns how many flows wait for a person, of all owners.
+func (f *Flows) CountParked(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	counted, err := f.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: parkedQuery("")})
+	if err != nil {
+		return 0, notSetUp(err, "count parked flows")
+	}
+	return counted.GetCount(), nil
+}
+
 // parkedQuery takes an owner id as it stands in Postgres, which has no quotes.
 func parkedQuery(ownerID string) string {
 	query := fmt.Sprintf("ExecutionStatus = 'Running' AND %s = '%s'", contract.SearchStage.GetName(), contract.StageParked)

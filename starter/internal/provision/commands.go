@@ -36,11 +36,16 @@ func createAttributes(namespace string, names []string) string {
 	return command.String()
 }
 
-func updateRetention(namespace string) string {
-	if onCloud(namespace) {
-		return fmt.Sprintf("tcld namespace retention set --namespace %s --retention-days %d", namespace, days(Retention))
+// LongerRetention returns the command that lets a namespace keep closed flows for as long as Parley wants. It is empty where it
+// does, or where this account may not see whether it does.
+func LongerRetention(n Namespace) string {
+	if n.RetentionDays == 0 || n.RetentionDays >= days(Retention) {
+		return ""
 	}
-	return fmt.Sprintf("temporal operator namespace update --namespace %s --retention %dd", namespace, days(Retention))
+	if onCloud(n.Name) {
+		return fmt.Sprintf("tcld namespace retention set --namespace %s --retention-days %d", n.Name, days(Retention))
+	}
+	return fmt.Sprintf("temporal operator namespace update --namespace %s --retention %dd", n.Name, days(Retention))
 }
 
 // createSchedule is the same on Temporal Cloud: schedules are no matter of its control plane.

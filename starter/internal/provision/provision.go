@@ -125,7 +125,9 @@ func Run(ctx context.Context, parts Parts) (Report, error) {
 
 type provisioner struct{ Parts }
 
-func (p provisioner) namespace(ctx context.Context) (Namespace, error) {
+// FindNamespace looks for the namespace, and makes none. It returns KindNotFound where there is none; Missing is one that this
+// account may neither look at nor use.
+func (p Parts) FindNamespace(ctx context.Context) (Namespace, error) {
 	found := Namespace{Name: p.Namespace, State: Exists}
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
@@ -135,7 +137,7 @@ func (p provisioner) namespace(ctx context.Context) (Namespace, error) {
 		found.RetentionDays = days(description.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration())
 		return found, nil
 	case fault.Is(err, codes.NotFound):
-		return p.register(ctx)
+		return Namespace{}, domain.Errorf(domain.KindNotFound, "namespace %s does not exist", p.Namespace)
 	case forbidden(err):
 		// It may be there all the same: an account that may use it need not be one that may look at its settings.
 		if err := p.answers(ctx, ""); err != nil {
@@ -145,6 +147,14 @@ func (p provisioner) namespace(ctx context.Context) (Namespace, error) {
 	default:
 		return Namespace{}, fault.From(err, "look at namespace %s", p.Namespace)
 	}
+}
+
+func (p provisioner) namespace(ctx context.Context) (Namespace, error) {
+	found, err := p.FindNamespace(ctx)
+	if err != nil && domain.KindOf(err) == domain.KindNotFound {
+		return p.register(ctx)
+	}
+	return found, err
 }
 
 func (p provisioner) register(ctx context.Context) (Namespace, error) {
@@ -204,7 +214,23 @@ func (p provisioner) searchAttribute(ctx context.Context, name string) (State, e
 	}
 }
 
-func (p provisioner) hasAttribute(ctx context.Context, name string) (bool, error) {
+// FindAttributes looks for the search attributes in a namespace that exists, and makes none. It returns KindConflict where
+// one has another type than ours.
+func (p Parts) FindAttributes(ctx context.Context) ([]Attribute, error) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	var attributes []Attribute
+	for _, name := range contract.SearchAttributes() {
+		there, err := p.hasAttribute(ctx, name)
+		if err != nil {
+			return nil, fault.From(err, "look for search attribute %s", name)
+		}
+		attributes = append(attributes, Attribute{name, map[bool]State{true: Exists, false: Missing}[there]})
+	}
+	return attributes, nil
+}
+
+func (p Parts) hasAttribute(ctx context.Context, name string) (bool, error) {
 	list, err := p.Attributes.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: p.Namespace})
 	if forbidden(err) {
 		return p.answers(ctx, equals(name)) == nil, nil
@@ -233,7 +259,7 @@ func (p provisioner) waitUntilUsable(ctx context.Context) error {
 }
 
 // answers reports whether the namespace understands a query of the visibility list.
-func (p provisioner) answers(ctx context.Context, query string) error {
+func (p Parts) answers(ctx context.Context, query string) error {
 	_, err := p.Namespaces.CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: p.Namespace, Query: query})
 	return err
 }
@@ -287,10 +313,10 @@ func (p provisioner) explain(report *Report) bool {
 		report.Commands = append(report.Commands, createAttributes(p.Namespace, missing))
 	}
 	complete := len(report.Commands) == 0
-	if kept := report.Namespace.RetentionDays; kept > 0 && kept < days(Retention) {
+	if command := LongerRetention(report.Namespace); command != "" {
 		report.Notes = append(report.Notes, fmt.Sprintf(
 			"Parley wants closed flows to be kept for %d days: until then Temporal itself refuses a message it has seen", days(Retention)))
-		report.Commands = append(report.Commands, updateRetention(p.Namespace))
+		report.Commands = append(report.Commands, command)
 	}
 	return complete
 }

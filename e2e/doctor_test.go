@@ -1,0 +1,231 @@
+package e2e_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for the migrations
+
+	"parley/contract"
+	"parley/internal/testkit"
+	"parley/migrations"
+)
+
+// What is broken here is broken one at a time, and mended: the steps share a system.
+func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{})
+	var well health
+	testkit.Eventually(t, soon, func() error { // Temporal tells of a worker once it has asked for work
+		well = examine(t, s)
+		return well.differs("nothing", nil)
+	})
+	for check, says := range map[string]string{
+		"database": "Postgres ", "migrations": fmt.Sprintf("schema version %d", migrations.Latest()), "accounts": "1 of 1", "senders": "1, of accounts: 1",
+		"temporal": s.Temporal.Address, "namespace": s.Temporal.Name, "search attributes": contract.SearchStage.GetName(),
+		"workers": "messaging 1", "public URL": s.PublicURL + ", a webhook answers", "clock": "the webhook",
+	} {
+		if !strings.Contains(well.checks[check].Found, says) {
+			t.Errorf("%s: found %q, want %q", check, well.checks[check].Found, says)
+		}
+	}
+
+	breakTheToken(t, s)
+	stopTheWebhook(t, s)
+
+	dead := testkit.Port(t)
+	another := filepath.Join(t.TempDir(), "another.json")
+	s.Starter("secrets", "keygen", "--out", another)
+	for name, broken := range map[string]struct {
+		env    []string
+		states map[string]string // of the checks that are not ok
+		check  string            // that names the cause
+		says   []string
+	}{
+		"no variables": {
+			[]string{"DATABASE_URL=", "PARLEY_KEYSET_FILE=", "PARLEY_PUBLIC_URL="},
+			map[string]string{"configuration": "failed", "database": "skipped", "migrations": "skipped", "keyset": "skipped", "accounts": "skipped",
+				"senders": "skipped", "public URL": "skipped"},
+			"configuration", []string{"DATABASE_URL: ", "PARLEY_KEYSET or PARLEY_KEYSET_FILE: ", "PARLEY_PUBLIC_URL: "},
+		},
+		"no database": {
+			[]string{"DATABASE_URL=postgres://parley:hunter2@" + dead + "/parley"},
+			map[string]string{"database": "failed", "migrations": "skipped", "accounts": "skipped", "senders": "skipped"},
+			"database", []string{"connection refused", "start the database"},
+		},
+		"a schema of before": {
+			[]string{"DATABASE_URL=" + migratedTo(t, 1)},
+			map[string]string{"migrations": "failed", "accounts": "skipped", "senders": "skipped"},
+			"migrations", []string{"schema version 1", "starter setup"},
+		},
+		"another keyset": {
+			[]string{"PARLEY_KEYSET_FILE=" + another}, map[string]string{"accounts": "failed"},
+			"accounts", []string{s.AccountSid + ": its token does not decrypt", "PARLEY_KEYSET"},
+		},
+		"no keyset": {
+			[]string{"PARLEY_KEYSET_FILE=" + another + ".gone"}, map[string]string{"keyset": "failed", "accounts": "skipped"},
+			"keyset", []string{"no such file", "starter secrets keygen"},
+		},
+		"no Temporal": {
+			[]string{"TEMPORAL_ADDRESS=" + dead},
+			map[string]string{"temporal": "failed", "namespace": "skipped", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped"},
+			"temporal", []string{dead, "connection refused", "TEMPORAL_ADDRESS"},
+		},
+		"no namespace": {
+			[]string{"TEMPORAL_NAMESPACE=nowhere"},
+			map[string]string{"namespace": "failed", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped"},
+			"namespace", []string{"nowhere does not exist", "starter setup"},
+		},
+		"a namespace that nobody set up": {
+			[]string{"TEMPORAL_NAMESPACE=" + testkit.BareTemporal(t).Name},
+			map[string]string{"namespace": "warning", "search attributes": "failed", "workers": "failed", "parked flows": "skipped"},
+			"search attributes", []string{contract.SearchOwner.GetName(), "starter setup"},
+		},
+		"Twilio out of reach": {
+			[]string{"PARLEY_TWILIO_BASE_URL=http://" + dead}, map[string]string{"accounts": "failed"},
+			"accounts", []string{s.AccountSid, "connection refused"},
+		},
+		"a host that nobody knows": {
+			[]string{"PARLEY_PUBLIC_URL=https://parley.invalid"}, map[string]string{"public URL": "failed"},
+			"public URL", []string{"its host was not found", "DNS"},
+		},
+		"another server at the URL": {
+			[]string{"PARLEY_PUBLIC_URL=" + s.Simulator.URL("")}, map[string]string{"public URL": "warning"},
+			"public URL", []string{"not a webhook of Parley's", "path prefix"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := examine(t, s, broken.env...)
+			if err := h.differs(broken.check, broken.states, broken.says...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// breakTheToken lets Twilio refuse the account's token, so that a flow parks, and mends both.
+func breakTheToken(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	s.SetAPIToken("another")
+	workflowID := s.WorkflowID(s.Say(s.Customer(), "hello"))
+	awaitPark(t, s, workflowID, contract.Send.Name)
+	testkit.Eventually(t, soon, func() error { // the list of flows lags
+		return examine(t, s).differs("accounts", map[string]string{"accounts": "failed", "parked flows": "warning"},
+			s.AccountSid+": ", "did not accept the account's auth token", "starter account add "+s.AccountSid)
+	})
+	s.SetAPIToken(s.AuthToken)
+	s.Starter("retry", workflowID)
+	testkit.Eventually(t, soon, func() error { return examine(t, s).differs("nothing", nil) })
+}
+
+func stopTheWebhook(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	s.Webhook.Stop()
+	if err := examine(t, s).differs("public URL", map[string]string{"public URL": "warning"}, "connection refused", "start a webhook"); err != nil {
+		t.Error(err)
+	}
+	s.Webhook.Restart()
+}
+
+// health is what doctor said.
+type health struct {
+	exitCode int
+	output   string
+	checks   map[string]checked
+}
+
+type checked struct {
+	Name, State, Found string
+	Problems           []struct{ State, Problem, Advice string }
+}
+
+// examine runs doctor in the usual environment and some changes of it. It has to keep what is secret.
+func examine(t *testing.T, s *testkit.Stack, env ...string) health {
+	t.Helper()
+	result := s.TryStarterWith(env, "doctor", "--json")
+	h := health{exitCode: result.ExitCode, output: result.Stdout + result.Stderr, checks: map[string]checked{}}
+	var report struct{ Checks []checked }
+	if err := json.Unmarshal([]byte(result.Stdout), &report); err != nil {
+		t.Fatalf("doctor: %v\n%s", err, h.output)
+	}
+	for _, check := range report.Checks {
+		h.checks[check.Name] = check
+	}
+	for _, secret := range secretsOf(t, s) {
+		if strings.Contains(h.output, secret) {
+			t.Errorf("doctor tells a secret: %s", h.output)
+		}
+	}
+	return h
+}
+
+// differs compares the checks that are not ok with those that are expected, and what is said of one of them with what it has to say.
+// The exit code follows.
+func (h health) differs(check string, states map[string]string, says ...string) error {
+	code := 0
+	for name, is := range h.checks {
+		want, named := states[name]
+		if !named {
+			want = "ok"
+		}
+		if is.State != want {
+			return fmt.Errorf("%s is %s, want %s:\n%s", name, is.State, want, h.output)
+		}
+		if want == "failed" {
+			code = 8
+		}
+	}
+	if h.exitCode != code || len(h.checks) == 0 {
+		return fmt.Errorf("exit code %d, want %d:\n%s", h.exitCode, code, h.output)
+	}
+	for _, words := range says {
+		if text := fmt.Sprintf("%+v", h.checks[check]); !strings.Contains(text, words) {
+			return fmt.Errorf("%s does not say %q: %s", check, words, text)
+		}
+	}
+	return nil
+}
+
+// secretsOf returns what doctor knows and never tells: the token, the database's password, the key.
+func secretsOf(t *testing.T, s *testkit.Stack) []string {
+	t.Helper()
+	secrets := []string{s.AuthToken, "hunter2"}
+	if address, err := url.Parse(s.DatabaseURL); err != nil {
+		t.Fatal(err)
+	} else if password, given := address.User.Password(); given {
+		secrets = append(secrets, ":"+password+"@")
+	}
+	content, err := os.ReadFile(s.KeysetFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keyset struct {
+		Key []struct{ KeyData struct{ Value string } }
+	}
+	if err := json.Unmarshal(content, &keyset); err != nil || len(keyset.Key) == 0 || len(keyset.Key[0].KeyData.Value) < 20 {
+		t.Fatalf("the keyset has no key: %v", err)
+	}
+	return append(secrets, keyset.Key[0].KeyData.Value)
+}
+
+// migratedTo returns a database whose schema is of an older version.
+func migratedTo(t *testing.T, version int64) (databaseURL string) {
+	t.Helper()
+	databaseURL = testkit.Postgres(t)
+	db, err := sql.Open("pgx", databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := migrations.DownTo(t.Context(), db, version); err != nil {
+		t.Fatal(err)
+	}
+	return databaseURL
+}
