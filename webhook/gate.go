@@ -116,7 +116,7 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF { //nolint:errorlint // a Reader's end is io.EOF itself
+	if err == io.EOF { // a Reader's end is io.EOF itself
 		b.read()
 	}
 	return n, err

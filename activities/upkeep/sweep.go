@@ -50,7 +50,7 @@ func (a *Activities) closeEnded(ctx context.Context, m domain.Unfinished) (note 
 		finished, err := a.store.Finish(ctx, domain.NewFinish{
 			OwnerID: m.OwnerID, WorkflowID: m.WorkflowID, MessageID: m.MessageID, Ending: domain.OutcomeFailed, Reason: reason, GiveUp: giveUp,
 		})
-		if domain.KindOf(err) == domain.KindBusy && err != nil { // a POST may still be under way
+		if domain.KindOf(err) == domain.KindBusy { // a POST may still be under way
 			return nil, nil
 		}
 		if err != nil {
