@@ -53,6 +53,7 @@ type claimRow struct {
 	Body       string
 	Media      []domain.Media
 	Follows    bool // the part before is accepted
+	UnderWay   bool // so may be an attempt of another part
 	Locked     bool
 	Holder     string         // the message that has the pair, or had it last
 	attempts   []claimAttempt // of this part
@@ -73,11 +74,13 @@ func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow
 			coalesce(said.state = 'withdrawn', false), EXISTS (SELECT FROM conversations c WHERE c.pair_id = p.pair_id AND c.state = 'looping'),
 			m.account_sid, from_address, to_address, body, media,
 			$3 <= 1 OR EXISTS (SELECT FROM send_attempts a WHERE a.message_id = $1 AND a.part = $3 - 1 AND a.state = 'accepted'),
+			$3 > 1 AND EXISTS (SELECT FROM send_attempts a
+				WHERE a.message_id = $1 AND a.part <> $3 AND a.resolved_at IS NULL AND a.answer_before > clock_timestamp()),
 			locked_until > clock_timestamp(), coalesce(lock_message, '')
 		FROM messages m JOIN pairs p USING (pair_id)`+lastWord+`
 		WHERE message_id = $1 AND m.owner_id = $2`, in.MessageID, in.OwnerID, in.Part).Scan(
 		&row.PairID, &row.Direction, &row.Kind, &row.WorkflowID, &row.ReplyState, &row.Finished, &row.Expired, &row.Denied, &row.Looping,
-		&row.AccountSid, &row.From, &row.To, &row.Body, &row.Media, &row.Follows, &row.Locked, &row.Holder)
+		&row.AccountSid, &row.From, &row.To, &row.Body, &row.Media, &row.Follows, &row.UnderWay, &row.Locked, &row.Holder)
 	if err != nil {
 		return row, err
 	}
@@ -152,6 +155,8 @@ func decide(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (s
 		return domain.ClaimOvertaken, text, nil
 	case row.Locked && row.Holder != in.MessageID:
 		return "", text, &domain.Error{Kind: domain.KindBusy, Message: "another message of this pair is being sent", RetryAfter: busyWait}
+	case row.UnderWay: // the part before was repeated, and then an earlier attempt of it turned up
+		return "", text, &domain.Error{Kind: domain.KindBusy, Message: "another part of the message is being sent", RetryAfter: busyWait}
 	case turn.stale:
 		return domain.ClaimStale, text, nil
 	case in.Part > 1: // part 1 paid for all

@@ -244,9 +244,21 @@ func (w *world) decide(p place) string {
 		return overtaken
 	case w.lock != free && w.holder.flow != p.flow:
 		return busy
+	case p.part > 1 && w.underWay(p.flow, p.part):
+		return busy
 	default:
 		return granted
 	}
+}
+
+// underWay reports whether an attempt of another part may be.
+func (w *world) underWay(flow, part int) bool {
+	for p, a := range w.attempts {
+		if p.flow == flow && p.part != part && !a.resolved && !a.old {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) accepted(flow, part int) bool {
