@@ -28,7 +28,9 @@ const unbalanced = `
 		OR (coalesce(u.used, 0), coalesce(u.reserved, 0)) <> (coalesce(h.used, 0), coalesce(h.reserved, 0))
 	UNION ALL
 	SELECT format('message %s, whose flow is over, still has %s replies and %s segments reserved', message_id, replies_reserved, segments_reserved)
-	FROM messages WHERE finished_at IS NOT NULL AND replies_reserved + segments_reserved > 0
+	FROM messages m WHERE finished_at IS NOT NULL AND replies_reserved + segments_reserved > 0
+		AND NOT EXISTS ( -- what may have been sent is paid for until that is known
+			SELECT FROM send_attempts a WHERE a.message_id = m.message_id AND state IN ('begun', 'unknown') AND NOT missing)
 	UNION ALL
 	SELECT format('message %s is charged %s replies and %s segments, of which Twilio accepted %s', message_id, replies_charged, segments_charged, sent)
 	FROM messages m CROSS JOIN LATERAL (

@@ -210,13 +210,13 @@ func TestWhatTurnsUpAfterTheEndMendsIt(t *testing.T) {
 			ledger []string
 		}{
 			"reply": {
-				s.another().inbound(t, "Hello", "An answer"), domain.OutcomeReplied,
-				append(slices.Clone(takenAndReleased), // handed back, taken again and charged
-					"reserve ai_replies 1", "settle ai_replies 1", "reserve message_segments 1", "settle message_segments 1"),
+				s.another().inbound(t, "Hello", "An answer"), domain.OutcomeReplied, // kept for as long as it may have been sent, and charged
+				[]string{"reserve ai_replies 1", "reserve message_segments 1", "settle ai_replies 1", "settle message_segments 1"},
 			},
-			"message of ours": {s.another().outbound(t, "Good morning"), domain.OutcomeSent, []string{
-				"reserve message_segments 1", "release message_segments 1", "reserve message_segments 1", "settle message_segments 1",
-			}},
+			"message of ours": {
+				s.another().outbound(t, "Good morning"), domain.OutcomeSent,
+				[]string{"reserve message_segments 1", "settle message_segments 1"},
+			},
 		} {
 			t.Run(name+" of a "+kind, func(t *testing.T) {
 				t.Parallel()
