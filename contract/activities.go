@@ -95,6 +95,7 @@ const (
 	SendDenied     SendState = "denied"     // the person does not want to be written to
 	SendOverQuota  SendState = "over_quota" // the owner's plan has nothing left
 	SendBlocked    SendState = "blocked"    // the owner's plan is not active
+	SendLooping    SendState = "looping"    // the conversation looks like two machines talking
 	SendStale      SendState = "stale"      // the draft does not answer what is to be answered by now: another has to be written
 	SendOvertaken  SendState = "overtaken"  // another reply went out between two parts: the rest stays unsent
 	SendPending    SendState = "pending"    // of a look-up: nothing found yet

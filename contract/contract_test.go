@@ -65,7 +65,9 @@ func definitions() []definition {
 		{contract.Settle.Name, contract.Settle.Role},
 		{contract.Generate.Name, contract.Generate.Role},
 		{contract.Send.Name, contract.Send.Role},
+		{contract.LookUp.Name, contract.LookUp.Role},
 		{contract.FetchStatus.Name, contract.FetchStatus.Role},
+		{contract.CloseEnded.Name, contract.CloseEnded.Role},
 	}
 }
 
@@ -101,6 +103,7 @@ func TestWireHasTags(t *testing.T) {
 		contract.Recorded{}, contract.NewFinish{}, contract.Finished{}, contract.NewPark{}, contract.ResolveIdentityInput{},
 		contract.ResolveIdentityResult{}, contract.NewReservation{}, contract.ReserveResult{}, contract.SettleInput{}, contract.SettleResult{}, contract.GenerateInput{},
 		contract.Draft{}, contract.SendInput{}, contract.SendResult{}, contract.FetchStatusInput{}, contract.FetchStatusResult{},
+		contract.UpkeepInput{}, contract.UpkeepResult{},
 	} {
 		checkTags(t, reflect.TypeOf(value))
 	}

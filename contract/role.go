@@ -13,11 +13,12 @@ const (
 	RoleBilling     Role = "billing"     // quota and ledger
 	RoleReply       Role = "reply"       // the model
 	RoleMessaging   Role = "messaging"   // Twilio
+	RoleUpkeep      Role = "upkeep"      // what is done again and again, by schedules
 )
 
 // Roles returns every role.
 func Roles() []Role {
-	return []Role{RoleWorkflow, RoleAccount, RolePersistence, RoleIdentity, RoleBilling, RoleReply, RoleMessaging}
+	return []Role{RoleWorkflow, RoleAccount, RolePersistence, RoleIdentity, RoleBilling, RoleReply, RoleMessaging, RoleUpkeep}
 }
 
 // Queue returns the name of the role's task queue.

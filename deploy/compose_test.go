@@ -209,7 +209,9 @@ func TestNoSecretInside(t *testing.T) {
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	const adminListener = 5 * time.Second // which a worker stops after its roles
-	longest := map[contract.Role]time.Duration{contract.RoleMessaging: 50 * time.Second, contract.RoleReply: 65 * time.Second}
+	longest := map[contract.Role]time.Duration{
+		contract.RoleMessaging: 50 * time.Second, contract.RoleReply: 65 * time.Second, contract.RoleUpkeep: 60 * time.Second,
+	}
 	served := map[contract.Role]int{}
 	for name, service := range ours(load(t, required())) {
 		if command(service)[0] != "worker" {

@@ -155,6 +155,7 @@ func (p *parts) setup(ctx context.Context) (provision.Report, error) {
 		Namespace:  options.Namespace,
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
+		Schedules:  temporal.ScheduleClient(),
 	})
 }
 

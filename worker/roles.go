@@ -1,8 +1,10 @@
 package main
 
 import (
+	"log/slog"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
@@ -12,6 +14,7 @@ import (
 	"parley/activities/messaging"
 	"parley/activities/persistence"
 	"parley/activities/reply"
+	"parley/activities/upkeep"
 	"parley/contract"
 	"parley/internal/config"
 	"parley/internal/domain"
@@ -32,11 +35,13 @@ type parts struct {
 	billing     *billing.Activities
 	reply       *reply.Activities
 	messaging   *messaging.Activities
+	upkeep      *upkeep.Activities
 }
 
 // assemble builds the steps over the real stores and clients.
-func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Cipher, twilioErrors *telemetry.TwilioErrors) parts {
+func assemble(settings config.Worker, temporal client.Client, pool *postgres.Pool, cipher *secrets.Cipher, twilioErrors *telemetry.TwilioErrors, logger *slog.Logger) parts {
 	directory, messages := postgres.NewDirectory(pool, cipher), postgres.NewMessages(pool)
+	sending := messaging.New(counted{messages, twilioErrors}, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL})
 	var provider reply.Provider = llm.Scripted{}
 	if settings.ModelProvider == config.ProviderOpenAI {
 		provider = llm.NewOpenAI(settings.ModelBaseURL, settings.OpenAIAPIKey, settings.ModelName)
@@ -47,7 +52,8 @@ func assemble(settings config.Worker, pool *postgres.Pool, cipher *secrets.Ciphe
 		identity:    identity.New(messages),
 		billing:     billing.New(messages),
 		reply:       reply.New(messages, provider),
-		messaging:   messaging.New(counted{messages, twilioErrors}, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL}),
+		messaging:   sending,
+		upkeep:      upkeep.New(messages, flows{temporal}, sending.LookUp, teller(logger), settings.SweepAfter),
 	}
 }
 
@@ -57,6 +63,7 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 	case contract.RoleWorkflow:
 		contract.InboundMessage.Register(w, workflows.InboundMessage)
 		contract.OutboundMessage.Register(w, workflows.OutboundMessage)
+		contract.Upkeep.Register(w, workflows.Upkeep)
 	case contract.RoleAccount:
 		contract.ResolveAccount.Register(w, p.account.Resolve)
 	case contract.RolePersistence:
@@ -75,6 +82,8 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		contract.Send.Register(w, p.messaging.Send)
 		contract.LookUp.Register(w, p.messaging.LookUp)
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
+	case contract.RoleUpkeep:
+		contract.CloseEnded.Register(w, p.upkeep.CloseEnded)
 	default:
 		return domain.Errorf(domain.KindInternal, "no such role: %q", role)
 	}
@@ -86,6 +95,7 @@ const (
 	databaseStop  = 12 * time.Second // 10 s
 	messagingStop = 50 * time.Second // 45 s: a POST under way is answered
 	replyStop     = 65 * time.Second // 60 s
+	upkeepStop    = 60 * time.Second // 55 s: a batch
 )
 
 // stickyTimeout is how long the server waits for the worker that has a flow in its cache before it asks another: what the
@@ -94,7 +104,7 @@ const stickyTimeout = time.Second
 
 // options are the worker's for a role. fail ends the process.
 func options(role contract.Role, slots int, fail func(error)) worker.Options {
-	stop := map[contract.Role]time.Duration{contract.RoleMessaging: messagingStop, contract.RoleReply: replyStop}
+	stop := map[contract.Role]time.Duration{contract.RoleMessaging: messagingStop, contract.RoleReply: replyStop, contract.RoleUpkeep: upkeepStop}
 	poll := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
 	return worker.Options{
 		DisableWorkflowWorker:              role != contract.RoleWorkflow,

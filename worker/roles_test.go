@@ -29,6 +29,23 @@ import (
 // The parts need no implementation to be registered: a method of a nil pointer is a function too.
 var nobody parts
 
+// Every schedule's job is a definition of the contract: what the flow Upkeep calls by its name exists.
+func TestSchedulesRunJobs(t *testing.T) {
+	t.Parallel()
+	jobs, ids := defined(t), map[string]bool{}
+	for _, schedule := range contract.Schedules() {
+		if jobs[schedule.Job.Name] != contract.RoleUpkeep || schedule.Every < time.Minute || ids[schedule.ID()] {
+			t.Errorf("%s every %s: want a job of the role upkeep, once, at most every minute", schedule.ID(), schedule.Every)
+		}
+		ids[schedule.ID()] = true
+	}
+	for name, role := range jobs {
+		if role == contract.RoleUpkeep && !ids[name] {
+			t.Errorf("no schedule runs %s", name)
+		}
+	}
+}
+
 // Every definition of the contract is registered under one role, its own, on a real worker, which refuses a name that it has.
 func TestEveryDefinitionHasOneRole(t *testing.T) {
 	t.Parallel()
@@ -89,6 +106,7 @@ func TestStopOutlastsTheLongestStep(t *testing.T) {
 			AccountSid: "AC1", MessageSid: "SM1", From: "+15550100002", To: "+15550100001", Body: "hello", ReceivedAt: time.Now(),
 		}},
 		contract.OutboundMessage.Name: contract.OutboundMessageInput{OwnerID: "owner-1", StartedAt: time.Now()},
+		contract.Upkeep.Name:          contract.UpkeepInput{Job: contract.CloseEnded.Name},
 	} {
 		env := everyStep(t, func(info activity.Info) {
 			longest[info.TaskQueue] = max(longest[info.TaskQueue], info.StartToCloseTimeout)
@@ -134,10 +152,13 @@ func everyStep(t *testing.T, saw func(activity.Info)) *testsuite.TestWorkflowEnv
 	suite.SetLogger(quiet())
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartTime(time.Now())
-	env.SetWorkerOptions(worker.Options{Interceptors: options(contract.RoleBilling, 1, nil).Interceptors})
+	env.SetWorkerOptions(worker.Options{
+		Interceptors: options(contract.RoleBilling, 1, nil).Interceptors, DeadlockDetectionTimeout: time.Minute, // compilers run beside this test
+	})
 	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) { saw(*info) })
 	contract.InboundMessage.Register(env, workflows.InboundMessage)
 	contract.OutboundMessage.Register(env, workflows.OutboundMessage)
+	contract.Upkeep.Register(env, workflows.Upkeep)
 	timing := domain.DefaultSettings(domain.English).Timing
 	answer(env, contract.ResolveAccount, contract.ResolveAccountResult{OwnerID: "owner-1", Timing: timing})
 	answer(env, contract.RecordInbound, contract.Recorded{MessageID: "m", ReplyState: domain.ReplyPending})
@@ -149,6 +170,7 @@ func everyStep(t *testing.T, saw func(activity.Info)) *testsuite.TestWorkflowEnv
 	answer(env, contract.FetchStatus, contract.FetchStatusResult{Status: domain.StatusDelivered})
 	answer(env, contract.ParkMessage, contract.Nothing{})
 	answer(env, contract.Finish, contract.Finished{Outcome: domain.OutcomeReplied})
+	answer(env, contract.CloseEnded, contract.UpkeepResult{})
 	contract.Send.Register(env, func(_ context.Context, in contract.SendInput) (contract.SendResult, error) {
 		if in.Attempt == 1 {
 			return contract.SendResult{}, domain.Errorf(domain.KindConfiguration, "no token")
@@ -186,7 +208,7 @@ func defined(t *testing.T) map[string]contract.Role {
 		roles["Role"+strings.ToUpper(string(role[:1]))+string(role[1:])] = role
 	}
 	definitions := map[string]contract.Role{}
-	for _, file := range []string{"activities.go", "flows.go"} {
+	for _, file := range []string{"activities.go", "flows.go", "upkeep.go"} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), "../contract/"+file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -205,7 +227,7 @@ func defined(t *testing.T) map[string]contract.Role {
 			return true
 		})
 	}
-	if len(definitions) < 13 {
+	if len(definitions) < 16 {
 		t.Fatalf("only %d definitions were found: %v", len(definitions), slices.Sorted(maps.Keys(definitions)))
 	}
 	return definitions

@@ -31,7 +31,7 @@ const adminStopTimeout = 5 * time.Second
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
 	flags.SetOutput(stdout)
-	role := flags.String("role", "", "roles to run, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, or all (default $PARLEY_ROLE)")
+	role := flags.String("role", "", "roles to run, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, upkeep, or all (default $PARLEY_ROLE)")
 	check := flags.Bool("healthcheck", false, "ask the worker that runs here how it is, and exit with 0 if it is well")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -96,7 +96,7 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	parts := assemble(settings, pool, cipher, twilioErrors)
+	parts := assemble(settings, temporal, pool, cipher, twilioErrors, logger)
 	if settings.ModelProvider == config.ProviderScripted && slices.Contains(roles, contract.RoleReply) {
 		logger.Warn("replies are scripted: set PARLEY_MODEL_PROVIDER to use a model")
 	}

@@ -90,6 +90,10 @@ func (f *inbound) decide(ctx workflow.Context) error {
 		}
 		return &ending{domain.OutcomeConsent, "the message is a consent word: " + string(word)}
 	}
+	if f.stored.Looping {
+		workflow.GetLogger(ctx).Warn("conversation is looping: message not answered", "message_id", f.status.MessageID)
+		return looping()
+	}
 	if err := f.closedBefore(); err != nil {
 		return err
 	}

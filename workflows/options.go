@@ -29,6 +29,10 @@ const (
 	fetchTotal = 30 * time.Second
 	// Between two questions for a status that does not come by itself.
 	longestCheck = time.Hour
+	// A batch of upkeep stops by itself after 20 s, when it has ended what it was at: a look-up (15 s) and a transaction.
+	batchTimeout = 55 * time.Second
+	// A batch that fails for so long is left to the next run.
+	batchTotal = 3 * time.Minute
 	// A step is given at least this long: a ScheduleToClose of nothing would mean none.
 	leastTotal = time.Second
 )
@@ -88,4 +92,11 @@ func fetching() workflow.ActivityOptions {
 	policy := retry(time.Minute)
 	policy.InitialInterval = 2 * time.Second
 	return workflow.ActivityOptions{StartToCloseTimeout: fetchTimeout, ScheduleToCloseTimeout: fetchTotal, RetryPolicy: policy}
+}
+
+// keepingUp is one batch of upkeep.
+func keepingUp() workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: batchTimeout, ScheduleToCloseTimeout: batchTotal, HeartbeatTimeout: heartbeat, RetryPolicy: retry(30 * time.Second),
+	}
 }

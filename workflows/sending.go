@@ -137,6 +137,8 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 		return nil, &ending{domain.OutcomeOverQuota, "the owner's plan has nothing left this month"}
 	case contract.SendBlocked:
 		return nil, &ending{domain.OutcomeBlocked, "the owner's plan is not active"}
+	case contract.SendLooping:
+		return nil, looping()
 	case contract.SendOvertaken:
 		return nil, &ending{domain.OutcomeFailed, "another reply went out between two parts"}
 	case contract.SendClosed:
@@ -148,6 +150,10 @@ func sentOf(part int, result contract.SendResult) (*sentPart, error) {
 
 func superseded() *ending {
 	return &ending{domain.OutcomeSuperseded, "a newer message of the person is answered instead, and this one with it"}
+}
+
+func looping() *ending {
+	return &ending{domain.OutcomeLooping, "the conversation looks like two machines talking: starter conversation resume lets it go on"}
 }
 
 // awaitDelivery waits for the final status of every part: told by signal, or asked for at growing intervals. It gives up a while after

@@ -61,6 +61,7 @@ func TestWhatIsNotSentEndsTheFlow(t *testing.T) {
 		contract.SendSuperseded: domain.OutcomeSuperseded,
 		contract.SendDenied:     domain.OutcomeDenied,
 		contract.SendBlocked:    domain.OutcomeBlocked,
+		contract.SendLooping:    domain.OutcomeLooping,
 	} {
 		t.Run(string(state), func(t *testing.T) {
 			t.Parallel()
@@ -165,6 +166,17 @@ func TestWhoDoesNotWantToBeWrittenToCostsNothing(t *testing.T) {
 		t.Errorf("ended %+v", result)
 	}
 	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
+}
+
+func TestAMessageOfALoopingConversationCostsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyNotNeeded, Looping: true})
+	if result := r.inbound(); result.Outcome != domain.OutcomeLooping {
+		t.Errorf("ended %+v", result)
+	}
+	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
+	r.wantFinish(domain.OutcomeLooping, "starter conversation resume")
 }
 
 func TestOverQuota(t *testing.T) {

@@ -39,8 +39,8 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 		return result(claim.Resolved, 0)
 	case domain.ClaimBegun:
 		return result(domain.Attempt{State: domain.AttemptBegun}, 0)
-	case domain.ClaimExpired, domain.ClaimSuperseded, domain.ClaimDenied, domain.ClaimOverQuota, domain.ClaimBlocked, domain.ClaimStale,
-		domain.ClaimOvertaken, domain.ClaimClosed:
+	case domain.ClaimExpired, domain.ClaimSuperseded, domain.ClaimDenied, domain.ClaimOverQuota, domain.ClaimBlocked, domain.ClaimLooping,
+		domain.ClaimStale, domain.ClaimOvertaken, domain.ClaimClosed:
 		return contract.SendResult{State: contract.SendState(claim.State)}, nil
 	default:
 		return contract.SendResult{}, domain.Errorf(domain.KindInternal, "no such claim state: %q", claim.State)

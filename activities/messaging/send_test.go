@@ -280,6 +280,7 @@ func TestSendWithoutAGrant(t *testing.T) {
 		},
 		"expired": {claim: domain.Claim{State: domain.ClaimExpired}, want: outcome{result: contract.SendResult{State: contract.SendExpired}}},
 		"closed":  {claim: domain.Claim{State: domain.ClaimClosed}, want: outcome{result: contract.SendResult{State: contract.SendClosed}}},
+		"looping": {claim: domain.Claim{State: domain.ClaimLooping}, want: outcome{result: contract.SendResult{State: contract.SendLooping}}},
 		"overtaken": {
 			claim: domain.Claim{State: domain.ClaimOvertaken}, want: outcome{result: contract.SendResult{State: contract.SendOvertaken}},
 		},

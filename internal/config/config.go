@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/viper"
 
@@ -47,10 +48,17 @@ func Load(into any, getenv func(string) string) error {
 		if value == "" && variable.Required {
 			problems = append(problems, fmt.Errorf("%s: is required: %s", variable.Name, variable.Meaning))
 		}
-		switch field.Kind() {
-		case reflect.String:
+		switch {
+		case field.Type() == reflect.TypeFor[time.Duration]():
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: want a length of time such as 90s or 2m, got %q", variable.Name, value))
+				misread[variable.Name] = true
+			}
+			field.SetInt(int64(d))
+		case field.Kind() == reflect.String:
 			field.SetString(value)
-		case reflect.Int:
+		case field.Kind() == reflect.Int:
 			n, err := strconv.Atoi(value)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%s: want a whole number, got %q", variable.Name, value))

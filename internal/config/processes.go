@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"parley/contract"
 )
@@ -31,6 +32,7 @@ type Worker struct {
 	Twilio
 	Model
 	Roles
+	Upkeep
 }
 
 // Starter is the configuration of the command line tool.
@@ -170,7 +172,7 @@ func (c *Model) check() []error {
 
 // Roles says what a worker process does.
 type Roles struct {
-	Role  string `env:"PARLEY_ROLE" default:"all" meaning:"roles of a worker, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, or all; the flag -role wins"`
+	Role  string `env:"PARLEY_ROLE" default:"all" meaning:"roles of a worker, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, upkeep, or all; the flag -role wins"`
 	Slots int    `env:"PARLEY_WORKER_SLOTS" default:"50" meaning:"activities that a worker runs at once for each of its roles"`
 }
 
@@ -208,6 +210,18 @@ func (c *Roles) check() []error {
 		problems = append(problems, fmt.Errorf("PARLEY_WORKER_SLOTS: want 1 to 10000, got %d", c.Slots))
 	}
 	return problems
+}
+
+// Upkeep says how patient the jobs of the role upkeep are.
+type Upkeep struct {
+	SweepAfter time.Duration `env:"PARLEY_SWEEP_AFTER" default:"2m" meaning:"how long a message is left to its flow before Temporal is asked whether that is over, and between two questions"`
+}
+
+func (c *Upkeep) check() []error {
+	if c.SweepAfter <= 0 {
+		return []error{fmt.Errorf("PARLEY_SWEEP_AFTER: want a length of time above 0, got %s", c.SweepAfter)}
+	}
+	return nil
 }
 
 // Simulated is the account that the simulator plays.

@@ -73,29 +73,30 @@ type Trace struct {
 
 // TracedMessage is a row of messages.
 type TracedMessage struct {
-	MessageID  string     `json:"message_id"`
-	OwnerID    string     `json:"owner_id"`
-	WorkflowID string     `json:"workflow_id"`
-	Direction  Direction  `json:"direction"`
-	AccountSid string     `json:"account_sid"`
-	TwilioSid  string     `json:"twilio_sid,omitempty"`
-	From       string     `json:"from"`
-	To         string     `json:"to"`
-	Body       string     `json:"body"`
-	Media      []Media    `json:"media,omitempty"`
-	Part       int        `json:"part"`
-	ReplyState ReplyState `json:"reply_state,omitempty"`
-	Status     Status     `json:"status,omitempty"`
-	ErrorCode  int        `json:"error_code,omitempty"`
-	Segments   int        `json:"segments,omitempty"`
-	Park       string     `json:"park,omitempty"`
-	ParkStep   string     `json:"park_step,omitempty"`
-	ParkReason string     `json:"park_reason,omitempty"`
-	Outcome    Outcome    `json:"outcome,omitempty"`
-	Reason     string     `json:"reason,omitempty"`
-	Deadline   *time.Time `json:"deadline,omitempty"`
-	ReceivedAt time.Time  `json:"received_at"`
-	FinishedAt *time.Time `json:"finished_at,omitempty"`
+	MessageID      string     `json:"message_id"`
+	OwnerID        string     `json:"owner_id"`
+	ConversationID string     `json:"conversation_id,omitempty"` // that it is filed under; none for one from before there were conversations
+	WorkflowID     string     `json:"workflow_id"`
+	Direction      Direction  `json:"direction"`
+	AccountSid     string     `json:"account_sid"`
+	TwilioSid      string     `json:"twilio_sid,omitempty"`
+	From           string     `json:"from"`
+	To             string     `json:"to"`
+	Body           string     `json:"body"`
+	Media          []Media    `json:"media,omitempty"`
+	Part           int        `json:"part"`
+	ReplyState     ReplyState `json:"reply_state,omitempty"`
+	Status         Status     `json:"status,omitempty"`
+	ErrorCode      int        `json:"error_code,omitempty"`
+	Segments       int        `json:"segments,omitempty"`
+	Park           string     `json:"park,omitempty"`
+	ParkStep       string     `json:"park_step,omitempty"`
+	ParkReason     string     `json:"park_reason,omitempty"`
+	Outcome        Outcome    `json:"outcome,omitempty"`
+	Reason         string     `json:"reason,omitempty"`
+	Deadline       *time.Time `json:"deadline,omitempty"`
+	ReceivedAt     time.Time  `json:"received_at"`
+	FinishedAt     *time.Time `json:"finished_at,omitempty"`
 }
 
 // TracedAttempt is a row of send_attempts.

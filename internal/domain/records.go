@@ -45,6 +45,7 @@ type Recorded struct {
 	Finished    bool        `json:"finished,omitempty"`     // a flow of it is over
 	ConsentWord ConsentWord `json:"consent_word,omitempty"` // what an inbound message asks for: it needs no answer
 	Confirm     MessageKind `json:"confirm,omitempty"`      // the system text that answers the consent word, where Twilio does not
+	Looping     bool        `json:"looping,omitempty"`      // its conversation looks like two machines talking: it gets no answer
 	Denied      bool        `json:"denied,omitempty"`       // the person does not want to be written to: a reply would not go out
 	DraftID     string      `json:"draft_id,omitempty"`     // the fixed answer to an inbound message without text
 	Parts       int         `json:"parts,omitempty"`        // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
@@ -108,6 +109,7 @@ const (
 	ClaimDenied     ClaimState = "denied"     // the person does not want to be written to
 	ClaimOverQuota  ClaimState = "over_quota" // the owner's plan has nothing left
 	ClaimBlocked    ClaimState = "blocked"    // the owner's plan is not active
+	ClaimLooping    ClaimState = "looping"    // the conversation looks like two machines talking
 	ClaimStale      ClaimState = "stale"      // the draft does not answer what is to be answered by now: write another
 	ClaimOvertaken  ClaimState = "overtaken"  // another reply has had the pair since the part before: the rest stays unsent
 	ClaimClosed     ClaimState = "closed"     // the message is closed or its flow is over

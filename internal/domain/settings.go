@@ -43,6 +43,7 @@ type Settings struct {
 	RegisterText   string
 	Words          ConsentWords // beside Twilio's own
 	Timing         Timing
+	Conversations  ConversationBounds
 }
 
 // Setting describes one knob of an owner: its name, what it means and the values it takes.
@@ -98,6 +99,16 @@ func settings() []Setting {
 			time.Second, 24*time.Hour, func(t *Timing) *time.Duration { return &t.Turns.Wait }),
 		number("turn_messages", "how many messages a newer one may answer together with itself, before the person gets an answer",
 			1, 1000, func(s *Settings) *int { return &s.Timing.Turns.Messages }),
+		length(SettingIdle, "a conversation is closed when nothing was written in it for this time; the next message opens another",
+			time.Second, 30*24*time.Hour, func(s *Settings) *time.Duration { return &s.Conversations.Idle }),
+		number("prompt_tokens", "how much of what was said a model is given, in tokens of four bytes; what it is to answer comes first",
+			100, 100_000, func(s *Settings) *int { return &s.Conversations.PromptTokens }),
+		number("loop_texts", "how many identical texts within loop_window are answered; one more stops the conversation",
+			1, 1000, func(s *Settings) *int { return &s.Conversations.Loop.Texts }),
+		length("loop_window", "the time in which identical texts are counted",
+			time.Second, 24*time.Hour, func(s *Settings) *time.Duration { return &s.Conversations.Loop.Window }),
+		number("loop_replies", "how many replies a conversation gets within a minute; one more stops it",
+			1, 1000, func(s *Settings) *int { return &s.Conversations.Loop.Replies }),
 	}
 }
 
@@ -152,6 +163,9 @@ func unknownSend() Setting {
 	}
 }
 
+// SettingIdle is the setting that the schedule which closes conversations reads of all owners at once.
+const SettingIdle = "conversation_idle"
+
 // DefaultSettings are the settings of an owner who chose only a language.
 func DefaultSettings(language Language) Settings {
 	return Settings{
@@ -175,6 +189,11 @@ func DefaultSettings(language Language) Settings {
 			DeliveryGrace:    10 * time.Minute,
 			Turns:            TurnBounds{Wait: 30 * time.Second, Messages: 3},
 			LookUps:          LookUps{2 * time.Second, 5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute},
+		},
+		Conversations: ConversationBounds{
+			Idle:         24 * time.Hour,
+			PromptTokens: 3000,
+			Loop:         LoopBounds{Texts: 20, Window: 5 * time.Minute, Replies: 10},
 		},
 	}
 }
@@ -277,6 +296,10 @@ func text(name, meaning string, field func(*Settings) *string) Setting {
 }
 
 func duration(name, meaning string, least, most time.Duration, field func(*Timing) *time.Duration) Setting {
+	return length(name, meaning, least, most, func(s *Settings) *time.Duration { return field(&s.Timing) })
+}
+
+func length(name, meaning string, least, most time.Duration, field func(*Settings) *time.Duration) Setting {
 	return Setting{
 		name, meaning, fmt.Sprintf("a duration from %s to %s, such as 90s or 10m", least, most),
 		func(s *Settings, v string) error {
@@ -284,10 +307,10 @@ func duration(name, meaning string, least, most time.Duration, field func(*Timin
 			if err != nil || d < least || d > most {
 				return fmt.Errorf("want a duration from %s to %s, got %q", least, most, v)
 			}
-			*field(&s.Timing) = d
+			*field(s) = d
 			return nil
 		},
-		func(s *Settings) string { return field(&s.Timing).String() },
+		func(s *Settings) string { return field(s).String() },
 	}
 }
 

@@ -32,6 +32,7 @@ func TestSettingsRoundTrip(t *testing.T) {
 		"outbound_deadline": "2h", "park_timeout": "1h30m", "model_timeout": "2s", "post_within": "500ms", "send_timeout": "1s",
 		"validity_period": "10m", "delivery_check": "100ms", "delivery_grace": "1s", "look_ups": "10ms,20ms,1s,1m30s,1h", "unknown_send": "give_up",
 		"stop_words": "BASTA,CHEGA", "start_words": "DE NOVO", "help_words": "SOCORRO", "turn_wait": "5s", "quiet_window": "2s", "turn_messages": "7",
+		"conversation_idle": "36h", "prompt_tokens": "500", "loop_texts": "5", "loop_window": "1m", "loop_replies": "3",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +74,8 @@ func TestSettingsRefuse(t *testing.T) {
 		{"look_ups", "9ms,5s,15s,45s,2m"}, {"look_ups", "2s,5s,15s,45s,1h1s"},
 		{"look_ups", "2s,2s,15s,45s,2m"}, {"look_ups", "2m,45s,15s,5s,2s"}, {"look_ups", "2s,5s,15s,2m,45s"},
 		{"turn_wait", "0s"}, {"turn_messages", "0"}, {"turn_messages", "many"}, {"stop_words", "A WORD THAT IS MUCH TOO LONG"}, {"stop_text", ""},
+		{"conversation_idle", "0s"}, {"conversation_idle", "721h"}, {"prompt_tokens", "99"}, {"prompt_tokens", "100001"}, {"prompt_tokens", ""},
+		{"loop_texts", "0"}, {"loop_texts", "1001"}, {"loop_window", "0s"}, {"loop_window", "25h"}, {"loop_replies", "0"}, {"loop_replies", "ten"},
 		{"unknown_send", ""}, {"unknown_send", "retry"}, {"unknown_send", "PARK"}, {"unknown_send", "give up"},
 	} {
 		err := domain.CheckSettings(map[string]string{c.name: c.value})

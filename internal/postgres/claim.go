@@ -39,6 +39,7 @@ func (m *Messages) Claim(ctx context.Context, in domain.NewClaim) (claim domain.
 
 // claimRow is what a claim is decided by.
 type claimRow struct {
+	PairID     string
 	Direction  domain.Direction
 	Kind       domain.MessageKind
 	WorkflowID string
@@ -46,6 +47,7 @@ type claimRow struct {
 	Finished   bool
 	Expired    bool
 	Denied     bool // the person does not want to be written to
+	Looping    bool // the pair's conversation is
 	AccountSid string
 	From, To   string
 	Body       string
@@ -67,14 +69,15 @@ type claimAttempt struct {
 func claimable(ctx context.Context, tx pgx.Tx, in domain.NewClaim) (row claimRow, err error) {
 	// clock_timestamp: now() is when the transaction began, before it waited for the pair.
 	err = tx.QueryRow(ctx, `
-		SELECT direction, kind, workflow_id, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(),
-			coalesce(said.state = 'withdrawn', false), m.account_sid, from_address, to_address, body, media,
+		SELECT pair_id, direction, kind, workflow_id, reply_state, finished_at IS NOT NULL, deadline < clock_timestamp(),
+			coalesce(said.state = 'withdrawn', false), EXISTS (SELECT FROM conversations c WHERE c.pair_id = p.pair_id AND c.state = 'looping'),
+			m.account_sid, from_address, to_address, body, media,
 			$3 <= 1 OR EXISTS (SELECT FROM send_attempts a WHERE a.message_id = $1 AND a.part = $3 - 1 AND a.state = 'accepted'),
 			locked_until > clock_timestamp(), coalesce(lock_message, '')
 		FROM messages m JOIN pairs p USING (pair_id)`+lastWord+`
 		WHERE message_id = $1 AND m.owner_id = $2`, in.MessageID, in.OwnerID, in.Part).Scan(
-		&row.Direction, &row.Kind, &row.WorkflowID, &row.ReplyState, &row.Finished, &row.Expired, &row.Denied, &row.AccountSid,
-		&row.From, &row.To, &row.Body, &row.Media, &row.Follows, &row.Locked, &row.Holder)
+		&row.PairID, &row.Direction, &row.Kind, &row.WorkflowID, &row.ReplyState, &row.Finished, &row.Expired, &row.Denied, &row.Looping,
+		&row.AccountSid, &row.From, &row.To, &row.Body, &row.Media, &row.Follows, &row.Locked, &row.Holder)
 	if err != nil {
 		return row, err
 	}
@@ -124,6 +127,8 @@ func decide(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (s
 		return domain.ClaimDenied, text, nil
 	case row.Expired && !in.Anyway:
 		return domain.ClaimExpired, text, nil
+	case row.Looping && row.inbound() && in.Part == 1:
+		return domain.ClaimLooping, text, nil
 	}
 	bill := bill{in.OwnerID, row.WorkflowID, in.MessageID}
 	var turn turn
@@ -152,8 +157,34 @@ func decide(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (s
 	case in.Part > 1: // part 1 paid for all
 		return domain.ClaimGranted, text, nil
 	}
+	if looping, err := loops(ctx, tx, row, in); err != nil || looping {
+		return domain.ClaimLooping, text, err
+	}
 	quota, err := pay(ctx, tx, bill, turn.byModel, text.segments(), row.Kind.SkipsQuota())
 	return claimStateOf(quota), text, err
+}
+
+// loops reports whether a reply is one too many of its minute. Then its conversation is looping from now on.
+func loops(ctx context.Context, tx pgx.Tx, row claimRow, in domain.NewClaim) (bool, error) {
+	if !row.inbound() {
+		return false, nil
+	}
+	settings, err := settingsOf(ctx, tx, in.OwnerID)
+	if err != nil {
+		return false, err
+	}
+	reason, err := tooMany(ctx, tx, row.PairID, in.MessageID, settings.Conversations.Loop)
+	if err != nil || reason == "" {
+		return false, err
+	}
+	live, err := liveConversation(ctx, tx, row.PairID)
+	if err == nil && live.id == "" { // it was closed since the message came
+		live, err = open(ctx, tx, in.MessageID, domain.ActorParley)
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, live.stop(ctx, tx, reason)
 }
 
 // claimStateOf turns the plan's answer into the claim's.
@@ -173,7 +204,7 @@ func claimStateOf(state domain.QuotaState) domain.ClaimState {
 func closeClaimed(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, state domain.ClaimState) error {
 	ends := map[domain.ClaimState]domain.Outcome{
 		domain.ClaimSuperseded: domain.OutcomeSuperseded, domain.ClaimDenied: domain.OutcomeDenied, domain.ClaimExpired: domain.OutcomeExpired,
-		domain.ClaimOverQuota: domain.OutcomeOverQuota, domain.ClaimBlocked: domain.OutcomeBlocked,
+		domain.ClaimLooping: domain.OutcomeLooping, domain.ClaimOverQuota: domain.OutcomeOverQuota, domain.ClaimBlocked: domain.OutcomeBlocked,
 	}
 	outcome, closes := ends[state]
 	if !closes || in.Part > 1 {
@@ -250,27 +281,31 @@ func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, tex
 	if row.Direction == domain.Outbound && in.Part == 1 {
 		return nil // the message's own row
 	}
-	return savePart(ctx, tx, in, claim, segments)
+	return savePart(ctx, tx, in, row.PairID, claim, segments)
 }
 
 // savePart writes the row of messages of one part of a reply. A part takes its place in the pair once.
-func savePart(ctx context.Context, tx pgx.Tx, in domain.NewClaim, claim *domain.Claim, segments int) error {
+func savePart(ctx context.Context, tx pgx.Tx, in domain.NewClaim, pairID string, claim *domain.Claim, segments int) error {
 	id, err := newID()
+	if err != nil {
+		return err
+	}
+	live, err := liveConversation(ctx, tx, pairID)
 	if err != nil {
 		return err
 	}
 	var inserted bool
 	err = tx.QueryRow(ctx, `
 		INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid,
-			from_address, to_address, body, seq, in_reply_to, part, segments, received_at)
-		SELECT $1, m.owner_id, m.pair_id, m.contact_id, m.workflow_id, 'outbound', m.account_sid, $3, $4, $5, p.next_seq, m.message_id, $6, $7, now()
+			from_address, to_address, body, seq, in_reply_to, part, segments, conversation_id, received_at)
+		SELECT $1, m.owner_id, m.pair_id, m.contact_id, m.workflow_id, 'outbound', m.account_sid, $3, $4, $5, p.next_seq, m.message_id, $6, $7,
+			nullif($8, ''), now()
 		FROM messages m JOIN pairs p USING (pair_id) WHERE m.message_id = $2
 		ON CONFLICT (in_reply_to, part) DO UPDATE SET body = excluded.body, segments = excluded.segments
-		RETURNING message_id = $1`, id, in.MessageID, claim.From, claim.To, claim.Body, in.Part, segments).Scan(&inserted)
+		RETURNING message_id = $1`, id, in.MessageID, claim.From, claim.To, claim.Body, in.Part, segments, live.id).Scan(&inserted)
 	if err != nil || !inserted {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
-		UPDATE pairs SET next_seq = next_seq + 1 WHERE pair_id = (SELECT pair_id FROM messages WHERE message_id = $1)`, in.MessageID)
+	_, err = file(ctx, tx, pairID, live, id, domain.ActorParley)
 	return err
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -59,15 +58,6 @@ func belong(ctx context.Context, tx pgx.Tx, in domain.NewInbound, r relation, ou
 
 // optOutType is Twilio's own reading of a consent word, which it then answers itself.
 func optOutType(in domain.NewInbound) string { return first(in.Received.Other["OptOutType"]) }
-
-// wordOf returns what an inbound message asks for; nothing for an ordinary text.
-func wordOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, r relation) (domain.ConsentWord, error) {
-	if optOutType(in) == "" && len(strings.TrimSpace(in.Received.Body)) > 2*domain.MaxConsentWord { // in upper case it may be shorter
-		return "", nil
-	}
-	settings, err := settingsOf(ctx, tx, in.OwnerID)
-	return settings.Words.Meaning(in.Received.Body, optOutType(in), r.withdrawn), err
-}
 
 // confirmation returns the system text that answers a consent word, nothing where Twilio does.
 func (r relation) confirmation(in domain.NewInbound, word domain.ConsentWord) domain.MessageKind {

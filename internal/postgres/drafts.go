@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,8 +12,13 @@ import (
 // attachmentNote stands in a prompt for what a person sent beside text.
 const attachmentNote = "[attachment]"
 
-// promptTurns is how many earlier messages of the pair a model sees.
-const promptTurns = 20
+// A prompt reaches over this many places of a pair before the message that it is about, and after: a part of a reply has its place when
+// it is claimed, which may be after the next message has come. So many rows are read at most, however long the conversation; and so many of
+// each other pair that the person has with this sender, under another address of theirs.
+const (
+	promptBefore = 200
+	promptAfter  = 50
+)
 
 // Draft returns the reply that is stored for a message and answers what is to be answered now, or KindNotFound.
 func (m *Messages) Draft(ctx context.Context, ownerID, messageID string) (draft domain.Draft, err error) {
@@ -25,37 +29,68 @@ func (m *Messages) Draft(ctx context.Context, ownerID, messageID string) (draft 
 	return draft, err
 }
 
-// Prompt returns what a model needs to answer a message: the owner's instructions and the latest messages of the pair,
-// oldest first, up to this one.
+// Prompt returns what a model needs to answer a message: the owner's instructions, and of what was said between the two addresses, in this
+// conversation and those before it, as much as the owner's budget takes. What the person wrote after the message is left to its own turn;
+// what it is to answer comes last.
 func (m *Messages) Prompt(ctx context.Context, ownerID, messageID string) (prompt domain.Prompt, err error) {
 	err = inTx(ctx, m.pool, "prompt", func(ctx context.Context, tx pgx.Tx) error {
 		settings, err := settingsOf(ctx, tx, ownerID)
 		if err != nil {
 			return err
 		}
-		turns, err := collect[domain.Turn](ctx, tx, `
-			SELECT earlier.direction, concat_ws(' ', nullif(earlier.body, ''), CASE WHEN earlier.media <> '[]' AND earlier.direction = 'inbound' THEN $4::text END)
-			FROM messages m JOIN messages earlier USING (pair_id)
-			WHERE m.message_id = $1 AND m.owner_id = $2 AND earlier.seq <= m.seq AND earlier.consent_word IS NULL
-				AND (earlier.body <> '' OR (earlier.direction = 'inbound' AND earlier.media <> '[]'))
-				AND (earlier.direction = 'inbound' OR EXISTS ( -- what did not go out was not said
-					SELECT FROM send_attempts a
-					WHERE a.message_id = coalesce(earlier.in_reply_to, earlier.message_id) AND a.part = earlier.part AND a.state = 'accepted'))
-				AND NOT EXISTS ( -- a further part of a message of ours, whose own row has the whole
-					SELECT FROM messages whole WHERE whole.message_id = earlier.in_reply_to AND whole.direction = 'outbound')
-			ORDER BY earlier.seq DESC LIMIT $3`, messageID, ownerID, promptTurns+1, attachmentNote)
+		prompt = domain.Prompt{Language: settings.Language, Instructions: settings.Instructions}
+		// First: an answer that goes out meanwhile is seen below, and the claim finds that it was not known here.
+		if prompt.Answers, err = answersOf(ctx, tx, ownerID, messageID); err != nil {
+			return err
+		}
+		if len(prompt.Answers) == 0 {
+			return pgx.ErrNoRows
+		}
+		said, asked, err := saidBetween(ctx, tx, ownerID, messageID, prompt.Answers)
 		if err != nil {
 			return err
 		}
-		if len(turns) == 0 {
-			return pgx.ErrNoRows
-		}
-		slices.Reverse(turns)
-		prompt = domain.Prompt{Language: settings.Language, Instructions: settings.Instructions, Turns: turns}
-		prompt.Answers, err = answersOf(ctx, tx, ownerID, messageID)
-		return err
+		prompt.Turns = domain.FitPrompt(said, asked, settings.Conversations.PromptTokens)
+		return nil
 	})
 	return prompt, err
+}
+
+// saidBetween returns what was said between the two addresses of a message, oldest first: what it is to answer, and all else.
+func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answers []string) (said, asked []domain.Turn, err error) {
+	type row struct {
+		Asked bool
+		domain.Turn
+	}
+	rows, err := collect[row](ctx, tx, `
+		WITH talk AS (
+			SELECT q.pair_id, m.pair_id = q.pair_id AS own, CASE WHEN m.pair_id = q.pair_id THEN m.seq ELSE q.next_seq END AS place, m.created_at
+			FROM messages m JOIN pairs p USING (pair_id)
+				JOIN contacts one ON one.owner_id = p.owner_id AND one.channel = p.channel AND one.address = p.their_address
+				JOIN contacts every USING (person_id)
+				JOIN pairs q ON q.owner_id = p.owner_id AND q.channel = p.channel AND q.our_address = p.our_address AND q.their_address = every.address
+			WHERE m.message_id = $1 AND m.owner_id = $2
+		), near AS (
+			SELECT e.* FROM talk JOIN messages e ON e.pair_id = talk.pair_id AND e.seq BETWEEN place - $4 AND place + $5
+			WHERE e.direction = 'outbound' OR CASE WHEN own THEN e.seq < place ELSE e.created_at < talk.created_at END
+		)
+		SELECT message_id = ANY ($3) AS asked, direction, concat_ws(' ', nullif(body, ''), CASE WHEN media <> '[]' AND direction = 'inbound' THEN $6::text END)
+		FROM (SELECT * FROM near WHERE message_id <> ALL ($3) UNION ALL SELECT * FROM messages WHERE message_id = ANY ($3)) e
+		WHERE consent_word IS NULL AND (body <> '' OR (direction = 'inbound' AND media <> '[]'))
+			AND (direction = 'inbound' OR EXISTS ( -- what did not go out was not said; what is going out is
+				SELECT FROM send_attempts a
+				WHERE a.message_id = coalesce(e.in_reply_to, e.message_id) AND a.part = e.part AND a.state IN ('begun', 'accepted')))
+			AND NOT EXISTS ( -- a further part of a message of ours, whose own row has the whole
+				SELECT FROM messages whole WHERE whole.message_id = e.in_reply_to AND whole.direction = 'outbound')
+		ORDER BY created_at, seq`, messageID, ownerID, answers, promptBefore, promptAfter, attachmentNote)
+	for _, r := range rows {
+		if r.Asked {
+			asked = append(asked, r.Turn)
+		} else {
+			said = append(said, r.Turn)
+		}
+	}
+	return said, asked, err
 }
 
 // SaveReply stores a model's answer with what it cost. Key: the message and what the reply answers: where a draft is stored already, that

@@ -33,68 +33,120 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 	}
 	in.Received = storable(in.Received)
 	err = inTx(ctx, m.pool, "inbound message", func(ctx context.Context, tx pgx.Tx) error {
-		p, err := enterPair(ctx, tx, in.OwnerID, ours, theirs, in.Received.ProfileName)
+		a, err := arrive(ctx, tx, in, ours, theirs)
 		if err != nil {
 			return err
 		}
-		id, err := newID()
-		if err != nil {
+		if recorded, err = a.store(ctx, tx); err != nil {
 			return err
-		}
-		person, err := relationOf(ctx, tx, in, ours, theirs)
-		if err != nil {
-			return err
-		}
-		word, err := wordOf(ctx, tx, in, person)
-		if err != nil {
-			return err
-		}
-		state := domain.ReplyPending
-		if word != "" {
-			state = domain.ReplyNotNeeded
-		}
-		tag, err := tx.Exec(ctx, `
-			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid, twilio_sid,
-				from_address, to_address, body, media, parameters, seq, reply_state, consent_word, status, deadline, received_at, messaging_service_sid)
-			VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, $16, nullif($17, ''), 'received', $14, $15, nullif($18, ''))
-			ON CONFLICT (account_sid, twilio_sid) DO NOTHING`,
-			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.Received.AccountSid, in.Received.MessageSid,
-			in.Received.From, in.Received.To, in.Received.Body, in.Received.Media, in.Received.Other, p.seq,
-			in.Deadline, in.Received.ReceivedAt, state, word, in.Received.MessagingServiceSid)
-		if err != nil {
-			return err
-		}
-		if tag.RowsAffected() == 1 {
-			if err := advance(ctx, tx, p); err != nil {
-				return err
-			}
-			if err := errors.Join(belong(ctx, tx, in, person, ours), obey(ctx, tx, in, word, id, ours, theirs)); err != nil {
-				return err
-			}
-			recorded = domain.Recorded{MessageID: id, ReplyState: state, ConsentWord: word}
-		} else if err := tx.QueryRow(ctx, `
-			SELECT message_id, coalesce(reply_state, ''), finished_at IS NOT NULL, coalesce(consent_word, '') FROM messages
-			WHERE account_sid = $1 AND twilio_sid = $2 AND owner_id = $3`, in.Received.AccountSid, in.Received.MessageSid, in.OwnerID).Scan(
-			&recorded.MessageID, &recorded.ReplyState, &recorded.Finished, &recorded.ConsentWord); err != nil {
-			return conflictIfMissing(err, "the message is stored for another owner")
 		}
 		if recorded.ConsentWord != "" {
-			recorded.Confirm = person.confirmation(in, recorded.ConsentWord)
+			recorded.Confirm = a.confirmation(recorded.ConsentWord)
 			return nil
 		}
-		recorded.Denied = person.withdrawn
-		if domain.Parts(in.Received.Body) != nil {
+		recorded.Denied = a.person.withdrawn
+		if recorded.Looping || domain.Parts(in.Received.Body) != nil {
 			return nil
 		}
-		settings, err := settingsOf(ctx, tx, in.OwnerID)
-		if err != nil {
-			return err
-		}
-		draft, err := saveDraft(ctx, tx, newDraft{in.OwnerID, recorded.MessageID, []string{recorded.MessageID}, settings.AttachmentText, true})
+		draft, err := saveDraft(ctx, tx, newDraft{in.OwnerID, recorded.MessageID, []string{recorded.MessageID}, a.settings.AttachmentText, true})
 		recorded.DraftID, recorded.Parts = draft.DraftID, draft.Parts
 		return err
 	})
 	return recorded, err
+}
+
+// arrival is an inbound message that is about to be stored, with all that decides whether it is to be answered. The pair is locked, and its
+// live conversation.
+type arrival struct {
+	domain.NewInbound
+	ours, theirs domain.Address
+	pair         pair
+	settings     domain.Settings
+	person       relation
+	live         conversation
+	word         domain.ConsentWord
+	loop         string // why the conversation loops from this message on
+}
+
+func arrive(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours, theirs domain.Address) (a arrival, err error) {
+	a = arrival{NewInbound: in, ours: ours, theirs: theirs}
+	if a.pair, err = enterPair(ctx, tx, in.OwnerID, ours, theirs, in.Received.ProfileName); err != nil {
+		return a, err
+	}
+	if a.settings, err = settingsOf(ctx, tx, in.OwnerID); err != nil {
+		return a, err
+	}
+	if a.person, err = relationOf(ctx, tx, in, ours, theirs); err != nil {
+		return a, err
+	}
+	if a.live, err = liveConversation(ctx, tx, a.pair.id); err != nil {
+		return a, err
+	}
+	a.word = a.settings.Words.Meaning(in.Received.Body, optOutType(in), a.person.withdrawn)
+	if !a.live.looping() {
+		a.loop, err = tooAlike(ctx, tx, a.pair.id, in.Received, a.settings.Conversations.Loop)
+	}
+	return a, err
+}
+
+// duty says what the message asks of us. What needs no answer is closed from its first moment: it supersedes nothing.
+func (a *arrival) duty() (domain.ReplyState, domain.Outcome) {
+	switch {
+	case a.word != "":
+		return domain.ReplyNotNeeded, ""
+	case a.loop != "" || a.live.looping():
+		return domain.ReplyNotNeeded, domain.OutcomeLooping
+	default:
+		return domain.ReplyPending, ""
+	}
+}
+
+// store stores the message, and what it brings about, once; a second call returns what is stored.
+func (a *arrival) store(ctx context.Context, tx pgx.Tx) (recorded domain.Recorded, err error) {
+	id, err := newID()
+	if err != nil {
+		return recorded, err
+	}
+	state, outcome := a.duty()
+	received := a.Received
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid, twilio_sid, from_address, to_address,
+			body, media, parameters, seq, conversation_id, reply_state, outcome, consent_word, status, deadline, received_at, messaging_service_sid)
+		VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, nullif($14, ''), $15, nullif($16, ''), nullif($17, ''),
+			'received', $18, $19, nullif($20, ''))
+		ON CONFLICT (account_sid, twilio_sid) DO NOTHING`,
+		id, a.OwnerID, a.pair.id, a.pair.contactID, a.WorkflowID, received.AccountSid, received.MessageSid, received.From, received.To,
+		received.Body, received.Media, received.Other, a.pair.seq, a.live.id, state, outcome, a.word, a.Deadline, received.ReceivedAt,
+		received.MessagingServiceSid)
+	if err != nil {
+		return recorded, err
+	}
+	if tag.RowsAffected() == 0 {
+		err = tx.QueryRow(ctx, `
+			SELECT message_id, coalesce(reply_state, ''), finished_at IS NOT NULL, coalesce(consent_word, ''), coalesce(outcome = 'looping', false)
+			FROM messages WHERE account_sid = $1 AND twilio_sid = $2 AND owner_id = $3`, received.AccountSid, received.MessageSid, a.OwnerID).Scan(
+			&recorded.MessageID, &recorded.ReplyState, &recorded.Finished, &recorded.ConsentWord, &recorded.Looping)
+		return recorded, conflictIfMissing(err, "the message is stored for another owner")
+	}
+	if a.live, err = file(ctx, tx, a.pair.id, a.live, id, domain.ActorPerson); err != nil {
+		return recorded, err
+	}
+	if a.loop != "" {
+		if err := a.live.stop(ctx, tx, a.loop); err != nil {
+			return recorded, err
+		}
+	}
+	recorded = domain.Recorded{MessageID: id, ReplyState: state, ConsentWord: a.word, Looping: outcome == domain.OutcomeLooping}
+	return recorded, errors.Join(belong(ctx, tx, a.NewInbound, a.person, a.ours), obey(ctx, tx, a.NewInbound, a.word, id, a.ours, a.theirs))
+}
+
+// confirmation returns the system text that answers a consent word, nothing where Twilio does, or where that would go on for ever: two machines
+// may talk in consent words too.
+func (a *arrival) confirmation(word domain.ConsentWord) domain.MessageKind {
+	if a.live.looping() {
+		return ""
+	}
+	return a.person.confirmation(a.NewInbound, word)
 }
 
 // RecordOutbound stores a message of ours with its place in the pair. A system text has the owner's words. Key: (owner, Key); a second call returns what is
@@ -125,22 +177,28 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		if err != nil {
 			return err
 		}
+		live, err := liveConversation(ctx, tx, p.id)
+		if err != nil {
+			return err
+		}
 		id, err := newID()
 		if err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid,
-				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, kind, received_at)
-			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, $14, now())
+				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, kind, conversation_id, received_at)
+			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, $14, nullif($15, ''), now())
 			ON CONFLICT (owner_id, idempotency_key) DO NOTHING`,
-			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, in.Body, in.Media, p.seq, in.Key, in.Deadline, in.Kind)
+			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, in.Body, in.Media, p.seq, in.Key, in.Deadline, in.Kind,
+			live.id)
 		if err != nil {
 			return err
 		}
 		if tag.RowsAffected() == 1 {
 			recorded.MessageID, recorded.ReplyState = id, domain.ReplyPending
-			return advance(ctx, tx, p)
+			_, err := file(ctx, tx, p.id, live, id, domain.ActorParley)
+			return err
 		}
 		err = tx.QueryRow(ctx, `
 			SELECT message_id, reply_state, finished_at IS NOT NULL FROM messages
@@ -184,12 +242,6 @@ func enterPair(ctx context.Context, tx pgx.Tx, ownerID string, ours, theirs doma
 	}
 	p.contactID, err = upsertContact(ctx, tx, ownerID, theirs, profileName)
 	return p, err
-}
-
-// advance takes the place that enterPair showed.
-func advance(ctx context.Context, tx pgx.Tx, p pair) error {
-	_, err := tx.Exec(ctx, `UPDATE pairs SET next_seq = next_seq + 1 WHERE pair_id = $1`, p.id)
-	return err
 }
 
 // upsertContact always writes: RecordInbound and ResolveContact do it for the same person at the same time, and a row

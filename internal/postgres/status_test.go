@@ -361,6 +361,6 @@ func (f flow) row(t *testing.T) string {
 		SELECT jsonb_build_array(
 			(SELECT jsonb_agg(to_jsonb(a) - '{message_id,pair_id,draft_id,twilio_sid,begun_at,post_before,answer_before,resolved_at}'::text[] ORDER BY part, attempt)
 				FROM send_attempts a WHERE a.message_id = $1),
-			(SELECT jsonb_agg(to_jsonb(m) - '{message_id,answered_by,pair_id,contact_id,from_address,to_address,workflow_id,twilio_sid,in_reply_to,seq,deadline,received_at,created_at}'::text[] ORDER BY seq)
+			(SELECT jsonb_agg(to_jsonb(m) - '{message_id,answered_by,pair_id,contact_id,conversation_id,from_address,to_address,workflow_id,twilio_sid,in_reply_to,seq,deadline,received_at,created_at}'::text[] ORDER BY seq)
 				FROM messages m WHERE m.message_id = $1 OR m.in_reply_to = $1))::text`, f.messageID)
 }

@@ -27,7 +27,7 @@ func (m *Messages) Trace(ctx context.Context, id string) (trace domain.Trace, er
 }
 
 const tracedMessage = `
-	SELECT message_id, owner_id, workflow_id, direction, account_sid, coalesce(twilio_sid, ''), from_address, to_address, body, media,
+	SELECT message_id, owner_id, coalesce(conversation_id, ''), workflow_id, direction, account_sid, coalesce(twilio_sid, ''), from_address, to_address, body, media,
 		part, coalesce(reply_state, ''), status, error_code, segments, coalesce(park, ''), coalesce(park_step, ''), coalesce(park_reason, ''),
 		coalesce(outcome, ''), coalesce(outcome_reason, ''), deadline, received_at, finished_at
 	FROM messages `

@@ -53,6 +53,12 @@ type Messages interface {
 	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
 	SetConsent(ctx context.Context, ownerID string, consent domain.Consent) error
 	Consents(ctx context.Context, ownerID string, address domain.Address) (domain.ConsentHistory, error)
+	Conversations(ctx context.Context, filter domain.ConversationFilter) ([]domain.Conversation, error)
+	// Conversation returns KindNotFound where there is none with this id, as do the two that change one; these return KindConflict where it
+	// is not in a state for that.
+	Conversation(ctx context.Context, id string, messages int) (domain.ConversationHistory, error)
+	CloseConversation(ctx context.Context, id, reason string) error
+	ResumeConversation(ctx context.Context, id, reason string) error
 }
 
 // Twilio reads messages at Twilio.
@@ -103,7 +109,7 @@ func New(parts Parts, streams Streams) *cobra.Command {
 	c := &commands{parts: parts, streams: streams}
 	root := group("starter", "Set up, send, follow and operate Parley",
 		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.consent(),
-		c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
+		c.conversation(), c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
 		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")

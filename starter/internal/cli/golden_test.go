@@ -49,6 +49,9 @@ func TestGolden(t *testing.T) {
 		"ledger":                 {"ledger", "acme", "--workflow", "inbound:sent"},
 		"consent-show":           {"consent", "show", "+15557654321", "--owner", "acme"},
 		"consent-show-nothing":   {"consent", "show", "+15557650000", "--owner", "acme"},
+		"conversation-list":      {"conversation", "list"},
+		"conversation-show":      {"conversation", "show", "c-looping"},
+		"conversation-resume":    {"conversation", "resume", "c-looping", "--reason", "a person"},
 		"secrets-keygen":         {"secrets", "keygen"},
 		"send":                   send("--key", "k1"),
 		"parked":                 {"parked", "--limit", "2"},
@@ -127,9 +130,10 @@ func goldenStarter() *starter {
 		SearchAttributes: []provision.Attribute{
 			{Name: "ParleyOwner", State: provision.Created}, {Name: "ParleyStage", State: provision.Exists},
 		},
-		Notes:    []string{"Parley wants closed flows to be kept for 30 days"},
-		Commands: []string{"temporal operator namespace update --namespace default --retention 30d"},
-		Ready:    true,
+		Schedules: []provision.Schedule{{Name: "upkeep.CloseEnded", State: provision.Updated}},
+		Notes:     []string{"Parley wants closed flows to be kept for 30 days"},
+		Commands:  []string{"temporal operator namespace update --namespace default --retention 30d"},
+		Ready:     true,
 	}
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
 	s.messages["SM-of-the-reply"] = sentTrace()
@@ -236,6 +240,7 @@ func sentResult(context.Context) (contract.MessageResult, error) {
 
 func sentTrace() domain.Trace {
 	message := inboundMessage("m-sent", "inbound:sent")
+	message.ConversationID = "c-before"
 	finished := created.Add(3 * time.Second)
 	message.ReplyState, message.Outcome, message.FinishedAt = domain.ReplyAnswered, domain.OutcomeReplied, &finished
 	return domain.Trace{

@@ -14,8 +14,8 @@ func (c *commands) setup() *cobra.Command {
 	return &cobra.Command{
 		Use:   "setup",
 		Short: "Bring database and Temporal to what this version needs",
-		Long: long("Setup applies the database migrations, and creates Temporal's namespace and search attributes. It may be run " +
-			"any number of times.\n\nWhere it may not create one of these, as on Temporal Cloud, it prints the command for " +
+		Long: long("Setup applies the database migrations, and creates Temporal's namespace, search attributes and the " +
+			"schedules of upkeep. It may be run any number of times.\n\nWhere it may not create one of these, as on Temporal Cloud, it prints the command for " +
 			"somebody who may, and ends with exit code 7."),
 		Args: cobra.NoArgs,
 		RunE: c.do(func(ctx context.Context, _ []string) (result, error) {
@@ -43,6 +43,9 @@ func (r setupResult) print(p *page) {
 	}
 	for _, attribute := range r.SearchAttributes {
 		p.field("attribute", fmt.Sprintf("%s: %s", attribute.Name, attribute.State))
+	}
+	for _, schedule := range r.Schedules {
+		p.field("schedule", fmt.Sprintf("%s: %s", schedule.Name, schedule.State))
 	}
 	for _, note := range r.Notes {
 		p.field("note", note)

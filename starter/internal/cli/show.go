@@ -234,6 +234,7 @@ func (r showResult) printWaits(p *page) {
 func printMessage(p *page, message domain.TracedMessage) {
 	p.section("Message " + message.MessageID)
 	p.field("owner", message.OwnerID)
+	p.field("within", message.ConversationID)
 	p.field("account", message.AccountSid)
 	p.field("sid", message.TwilioSid)
 	p.field("direction", string(message.Direction))

@@ -3,6 +3,8 @@ package provision
 import (
 	"fmt"
 	"strings"
+
+	"parley/contract"
 )
 
 // The commands below are for Temporal's own tools: tcld where the namespace is one of Temporal Cloud, else temporal.
@@ -39,4 +41,11 @@ func updateRetention(namespace string) string {
 		return fmt.Sprintf("tcld namespace retention set --namespace %s --retention-days %d", namespace, days(Retention))
 	}
 	return fmt.Sprintf("temporal operator namespace update --namespace %s --retention %dd", namespace, days(Retention))
+}
+
+// createSchedule is the same on Temporal Cloud: schedules are no matter of its control plane.
+func createSchedule(namespace string, s contract.Schedule) string {
+	return fmt.Sprintf("temporal schedule create --namespace %s --schedule-id %s --interval %s --overlap-policy Skip --catchup-window %s "+
+		"--workflow-id %s --type %s --task-queue %s --run-timeout %s --input '{\"job\":\"%s\"}'",
+		namespace, s.ID(), s.Every, catchUp, s.ID(), contract.Upkeep.Name, contract.RoleWorkflow.Queue(), contract.UpkeepWithin, s.Job.Name)
 }

@@ -1,5 +1,5 @@
 // Package provision makes what Parley needs outside its own processes: the schema of its database, Temporal's namespace
-// and its search attributes.
+// with its search attributes, and the schedules that run upkeep.
 //
 // It may run any number of times and at once: what is there is left as it is. What this account may not create, as on
 // Temporal Cloud, becomes a command for somebody who may.
@@ -53,6 +53,7 @@ type Parts struct {
 	Namespace  string
 	Namespaces Namespaces
 	Attributes Attributes
+	Schedules  Schedules
 }
 
 // State says what became of one thing.
@@ -62,6 +63,7 @@ type State string
 const (
 	Exists  State = "exists"  // it was there
 	Created State = "created" // by this run
+	Updated State = "updated" // it was there, and another version's
 	Missing State = "missing" // this account may not create it
 )
 
@@ -70,6 +72,7 @@ type Report struct {
 	SchemaVersion    int64       `json:"schema_version"`
 	Namespace        Namespace   `json:"namespace"`
 	SearchAttributes []Attribute `json:"search_attributes"`
+	Schedules        []Schedule  `json:"schedules"`
 	Commands         []string    `json:"commands"` // for somebody who may mend what is missing or noted
 	Notes            []string    `json:"notes"`
 	Ready            bool        `json:"ready"` // nothing is missing
@@ -91,7 +94,7 @@ type Attribute struct {
 // Run sets everything up and waits until it can be used. A report that is not Ready names what is missing. It returns
 // KindConflict where a search attribute has another type than ours, and KindUnavailable where a server does not answer.
 func Run(ctx context.Context, parts Parts) (Report, error) {
-	report := Report{Commands: []string{}, Notes: []string{}, SearchAttributes: []Attribute{}}
+	report := Report{Commands: []string{}, Notes: []string{}, SearchAttributes: []Attribute{}, Schedules: []Schedule{}}
 	var err error
 	if report.SchemaVersion, err = parts.Migrate(ctx); err != nil {
 		return Report{}, err
@@ -108,6 +111,14 @@ func Run(ctx context.Context, parts Parts) (Report, error) {
 	}
 	if err := p.waitUntilUsable(ctx); err != nil {
 		return Report{}, err
+	}
+	if report.Schedules, err = p.schedules(ctx); err != nil {
+		return Report{}, err
+	}
+	for i, wanted := range contract.Schedules() {
+		if report.Schedules[i].State == Missing {
+			report.Commands, report.Ready = append(report.Commands, createSchedule(p.Namespace, wanted)), false
+		}
 	}
 	return report, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -31,7 +34,10 @@ type server struct {
 	attributes map[string]enums.IndexedValueType
 	usableAt   time.Time // counts fail before
 
-	describeErr, registerErr, listErr, addErr, countErr error
+	schedules map[string]*client.ScheduleOptions
+	paused    bool // what an operator chose
+
+	describeErr, registerErr, listErr, addErr, countErr, createErr, updateErr error
 
 	calls []string
 }
@@ -39,6 +45,7 @@ type server struct {
 var (
 	_ provision.Namespaces = (*server)(nil)
 	_ provision.Attributes = (*server)(nil)
+	_ provision.Schedules  = (*server)(nil)
 )
 
 func (s *server) DescribeNamespace(context.Context, *workflowservice.DescribeNamespaceRequest, ...grpc.CallOption) (*workflowservice.DescribeNamespaceResponse, error) {
@@ -92,6 +99,48 @@ func (s *server) AddSearchAttributes(_ context.Context, in *operatorservice.AddS
 	return &operatorservice.AddSearchAttributesResponse{}, nil
 }
 
+func (s *server) Create(_ context.Context, in client.ScheduleOptions) (client.ScheduleHandle, error) {
+	if s.createErr != nil {
+		return nil, s.createErr
+	}
+	if s.schedules[in.ID] != nil {
+		return nil, temporal.ErrScheduleAlreadyRunning
+	}
+	s.calls = append(s.calls, "schedule "+in.ID)
+	s.schedules[in.ID] = &in
+	return nil, nil
+}
+
+func (s *server) GetHandle(_ context.Context, id string) client.ScheduleHandle {
+	return &handle{server: s, id: id}
+}
+
+// handle is a schedule's. A method that it does not have panics: no test expects that call.
+type handle struct {
+	client.ScheduleHandle
+	server *server
+	id     string
+}
+
+func (h *handle) Update(_ context.Context, options client.ScheduleUpdateOptions) error {
+	if h.server.updateErr != nil {
+		return h.server.updateErr
+	}
+	there := h.server.schedules[h.id]
+	update, err := options.DoUpdate(client.ScheduleUpdateInput{Description: client.ScheduleDescription{Schedule: client.Schedule{
+		Spec: &there.Spec, Action: there.Action, State: &client.ScheduleState{Paused: h.server.paused},
+		Policy: &client.SchedulePolicies{Overlap: there.Overlap, CatchupWindow: there.CatchupWindow},
+	}}})
+	if errors.Is(err, temporal.ErrSkipScheduleUpdate) {
+		return nil
+	}
+	h.server.calls = append(h.server.calls, "update "+h.id)
+	there.Spec, there.Action = *update.Schedule.Spec, update.Schedule.Action
+	there.Overlap, there.CatchupWindow = update.Schedule.Policy.Overlap, update.Schedule.Policy.CatchupWindow
+	h.server.paused = update.Schedule.State.Paused
+	return err
+}
+
 func all(kind enums.IndexedValueType) map[string]enums.IndexedValueType {
 	attributes := map[string]enums.IndexedValueType{}
 	for _, name := range contract.SearchAttributes() {
@@ -105,11 +154,15 @@ func run(t *testing.T, s *server, namespace string) (provision.Report, error) {
 	if s.attributes == nil {
 		s.attributes = map[string]enums.IndexedValueType{}
 	}
+	if s.schedules == nil {
+		s.schedules = map[string]*client.ScheduleOptions{}
+	}
 	return provision.Run(t.Context(), provision.Parts{
 		Migrate:    func(context.Context) (int64, error) { return 7, nil },
 		Namespace:  namespace,
 		Namespaces: s,
 		Attributes: s,
+		Schedules:  s,
 	})
 }
 
@@ -125,6 +178,9 @@ func TestSetupFromNothingAndAgain(t *testing.T) {
 			t.Errorf("namespace: %+v, retention %s", report.Namespace, s.retention)
 		}
 		want := []string{"register parley", "add ParleyOwner Keyword", "add ParleyStage Keyword", "add ParleyOutcome Keyword"}
+		for _, schedule := range contract.Schedules() {
+			want = append(want, "schedule "+schedule.ID())
+		}
 		if !slices.Equal(s.calls, want) {
 			t.Errorf("calls: %v", s.calls)
 		}
@@ -136,6 +192,40 @@ func TestSetupFromNothingAndAgain(t *testing.T) {
 			t.Errorf("the second run made something: %+v, %v, %v", again, err, s.calls)
 		}
 	})
+}
+
+// A schedule that another version made, or somebody changed, becomes what this version wants; that it is paused stays so.
+func TestSchedulesFollowTheVersion(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*client.ScheduleOptions){
+		"another interval":   func(o *client.ScheduleOptions) { o.Spec.Intervals[0].Every = time.Hour },
+		"another overlap":    func(o *client.ScheduleOptions) { o.Overlap = enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL },
+		"a long catch-up":    func(o *client.ScheduleOptions) { o.CatchupWindow = 365 * 24 * time.Hour },
+		"another workflow":   func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).Workflow = "Other" },
+		"another queue":      func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).TaskQueue = "other" },
+		"without a time-out": func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).WorkflowRunTimeout = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &server{retention: time.Hour, paused: true}
+			if _, err := run(t, s, "parley"); err != nil {
+				t.Fatal(err)
+			}
+			wanted := contract.Schedules()[0]
+			there := s.schedules[wanted.ID()]
+			made := *there
+			action := *there.Action.(*client.ScheduleWorkflowAction)
+			made.Spec.Intervals, there.Action = slices.Clone(made.Spec.Intervals), &action
+			change(there)
+			report, err := run(t, s, "parley")
+			if err != nil || !report.Ready || report.Schedules[0] != (provision.Schedule{Name: wanted.ID(), State: provision.Updated}) {
+				t.Fatalf("got %+v, %v", report, err)
+			}
+			if !reflect.DeepEqual(*there, made) || !s.paused {
+				t.Errorf("it is %+v (paused: %t), want %+v, paused", *there, s.paused, made)
+			}
+		})
+	}
 }
 
 func TestWhatMayNotBeCreatedBecomesACommand(t *testing.T) {
@@ -185,6 +275,14 @@ func TestWhatMayNotBeCreatedBecomesACommand(t *testing.T) {
 			},
 			namespace: "parley", ready: true,
 		},
+		"no schedules": {
+			server: server{retention: month, attributes: keywords, createErr: denied}, namespace: "parley",
+			commands: scheduleCommands("parley"),
+		},
+		"it may make schedules, and not change them": {
+			server:    server{retention: month, attributes: keywords, createErr: temporal.ErrScheduleAlreadyRunning, updateErr: denied},
+			namespace: "parley", ready: true,
+		},
 		"a short retention is only noted": {
 			server: server{retention: 24 * time.Hour, attributes: keywords}, namespace: "default", ready: true,
 			commands: []string{"temporal operator namespace update --namespace default --retention 30d"},
@@ -200,6 +298,16 @@ func TestWhatMayNotBeCreatedBecomesACommand(t *testing.T) {
 	}
 }
 
+func scheduleCommands(namespace string) []string {
+	var commands []string
+	for _, s := range contract.Schedules() {
+		commands = append(commands, "temporal schedule create --namespace "+namespace+" --schedule-id "+s.ID()+" --interval "+s.Every.String()+
+			" --overlap-policy Skip --catchup-window 1m0s --workflow-id "+s.ID()+" --type Upkeep --task-queue parley-workflow --run-timeout 10m0s"+
+			` --input '{"job":"`+s.Job.Name+`"}'`)
+	}
+	return commands
+}
+
 func TestSetupFails(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -208,8 +316,10 @@ func TestSetupFails(t *testing.T) {
 	}{
 		"a search attribute of another type": {
 			server{retention: time.Hour, attributes: all(enums.INDEXED_VALUE_TYPE_TEXT)}, domain.KindConflict},
-		"no server":     {server{describeErr: serviceerror.NewUnavailable("gone")}, domain.KindUnavailable},
-		"never usable":  {server{usableAt: time.Now().AddDate(1000, 0, 0)}, domain.KindUnavailable},
+		"no server":    {server{describeErr: serviceerror.NewUnavailable("gone")}, domain.KindUnavailable},
+		"never usable": {server{usableAt: time.Now().AddDate(1000, 0, 0)}, domain.KindUnavailable},
+		"no schedules for an odd reason": {
+			server{retention: time.Hour, createErr: serviceerror.NewUnavailable("gone")}, domain.KindUnavailable},
 		"an odd answer": {server{describeErr: errors.New("odd")}, domain.KindInternal},
 	} {
 		t.Run(name, func(t *testing.T) {

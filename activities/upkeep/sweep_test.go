@@ -1,0 +1,186 @@
+package upkeep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"parley/activities/upkeep"
+	"parley/contract"
+	"parley/internal/domain"
+)
+
+// world is all that the jobs reach for. It writes down what is asked of it, in order.
+type world struct {
+	t          *testing.T
+	unfinished []domain.Unfinished
+	states     []domain.FlowState // what Temporal says, one answer after the other; the last for good
+	finished   []error            // what Finish says: an attempt to be looked for, as an *unresolved; nil for the end
+	found      error              // what a look-up says
+	failing    error              // what Temporal says instead of a state
+	calls      []string
+	told       []contract.UpkeepNote
+}
+
+// unresolved is the answer of a Finish that finds an attempt to be looked for.
+type unresolved struct{ attempt int }
+
+func (u *unresolved) Error() string { return fmt.Sprint("attempt ", u.attempt) }
+
+var _ upkeep.Store = (*world)(nil)
+var _ upkeep.Flows = (*world)(nil)
+
+func (w *world) did(format string, args ...any) {
+	w.calls = append(w.calls, fmt.Sprintf(format, args...))
+}
+
+func (w *world) Unfinished(_ context.Context, after time.Duration, most int) ([]domain.Unfinished, error) {
+	if after != time.Minute || most != 100 {
+		w.t.Errorf("asked for %d messages of %s", most, after)
+	}
+	return w.unfinished, nil
+}
+
+func (w *world) State(_ context.Context, workflowID string) (domain.FlowState, error) {
+	w.did("ask %s", workflowID)
+	if w.failing != nil {
+		return "", w.failing
+	}
+	state := w.states[0]
+	w.states = w.states[min(1, len(w.states)-1):]
+	return state, nil
+}
+
+func (w *world) LeftUnanswered(_ context.Context, ownerID, messageID string) ([]string, error) {
+	return []string{ownerID + "/older than " + messageID}, nil
+}
+
+func (w *world) Finish(_ context.Context, in domain.NewFinish) (domain.Finished, error) {
+	w.did("finish %s/%s/%s %s, give up: %t", in.OwnerID, in.WorkflowID, in.MessageID, in.Ending, in.GiveUp)
+	if len(w.finished) == 0 {
+		return domain.Finished{Outcome: in.Ending}, nil
+	}
+	answer := w.finished[0]
+	w.finished = w.finished[1:]
+	if attempt, ok := errors.AsType[*unresolved](answer); ok {
+		return domain.Finished{Unresolved: &domain.AttemptKey{MessageID: in.MessageID, Part: 1, Attempt: attempt.attempt}}, nil
+	}
+	return domain.Finished{Outcome: domain.OutcomeReplied}, answer
+}
+
+func (w *world) lookUp(_ context.Context, in contract.LookUpInput) (contract.SendResult, error) {
+	w.did("look for %s/%s %d/%d, last: %t", in.OwnerID, in.MessageID, in.Part, in.Attempt, in.Last)
+	return contract.SendResult{}, w.found
+}
+
+func (w *world) tell(_ context.Context, note contract.UpkeepNote) { w.told = append(w.told, note) }
+
+func TestCloseEnded(t *testing.T) {
+	t.Parallel()
+	const ask, close, giveUp, look = "ask w", "finish o/w/m failed, give up: false", "finish o/w/m failed, give up: true", "look for o/m 1/3, last: true"
+	attempt := &unresolved{3}
+	terminated := []domain.FlowState{domain.FlowTerminated}
+	for name, test := range map[string]struct {
+		world
+		age   time.Duration
+		calls []string
+		done  int
+		what  string // that is noted
+	}{
+		"it runs": {world: world{states: []domain.FlowState{domain.FlowRunning}}, calls: []string{ask}},
+		"it was terminated": {world: world{states: terminated}, calls: []string{ask, close}, done: 1,
+			what: "its flow was terminated; closed as failed"},
+		"it timed out": {world: world{states: []domain.FlowState{domain.FlowTimedOut}}, calls: []string{ask, close}, done: 1,
+			what: "its flow timed out; closed as failed"},
+		"it ended without Finish": {world: world{states: []domain.FlowState{domain.FlowCompleted}}, calls: []string{ask, close}, done: 1,
+			what: "its flow ended without closing it; closed as failed"},
+		"Temporal has forgotten it": {world: world{states: []domain.FlowState{domain.FlowUnknown}}, age: 25 * time.Hour, calls: []string{ask, close}, done: 1,
+			what: "Temporal does not know its flow any more; closed as failed"},
+		"Temporal does not know a young one": {world: world{states: []domain.FlowState{domain.FlowUnknown}}, age: 23 * time.Hour, calls: []string{ask}},
+		"a state that is not known":          {world: world{states: []domain.FlowState{"paused"}}, calls: []string{ask}},
+		"an attempt is begun, and found": {world: world{states: terminated, finished: []error{attempt, nil}},
+			calls: []string{ask, close, look, ask, close}, done: 1, what: "its flow was terminated; closed as replied"},
+		"an attempt is begun, and not found": {world: world{states: terminated, finished: []error{attempt, nil},
+			found: domain.Errorf(domain.KindUnknownOutcome, "nothing")}, calls: []string{ask, close, look, ask, close}, done: 1,
+			what: "its flow was terminated; closed as replied"},
+		"its POST may be under way": {world: world{states: terminated, finished: []error{attempt}, found: domain.Errorf(domain.KindBusy, "busy")},
+			calls: []string{ask, close, look}},
+		"Twilio is away": {world: world{states: terminated, finished: []error{attempt}, found: domain.Errorf(domain.KindUnavailable, "away")},
+			calls: []string{ask, close, look}},
+		"the account is gone": {world: world{states: terminated, finished: []error{attempt, nil}, found: domain.Errorf(domain.KindNotFound, "gone")},
+			calls: []string{ask, close, look, ask, giveUp}, done: 1, what: "its flow was terminated; closed as replied"},
+		"the account is gone, and the POST may be under way": {world: world{states: terminated,
+			finished: []error{attempt, domain.Errorf(domain.KindBusy, "busy")}, found: domain.Errorf(domain.KindNotFound, "gone")},
+			calls: []string{ask, close, look, ask, giveUp}},
+		"it is reset while the attempt is looked for": {world: world{states: []domain.FlowState{domain.FlowTerminated, domain.FlowRunning},
+			finished: []error{attempt}}, calls: []string{ask, close, look, ask}},
+		"it cannot be closed": {world: world{states: terminated, finished: []error{domain.Errorf(domain.KindInternal, "defect")}},
+			calls: []string{ask, close}, what: "it could not be closed: defect"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &test.world
+			w.t = t
+			w.unfinished = []domain.Unfinished{{OwnerID: "o", MessageID: "m", WorkflowID: "w", Age: test.age}}
+			result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{})
+			if err != nil || result.Seen != 1 || result.Done != test.done || result.More {
+				t.Errorf("got %+v, %v", result, err)
+			}
+			if !slices.Equal(w.calls, test.calls) {
+				t.Errorf("did %q\nwant %q", w.calls, test.calls)
+			}
+			if test.what == "" {
+				if len(result.Notes) > 0 {
+					t.Errorf("noted %+v", result.Notes)
+				}
+				return
+			}
+			if len(result.Notes) != 1 || result.Notes[0].What != test.what || result.Notes[0].MessageID != "m" || result.Notes[0].WorkflowID != "w" {
+				t.Errorf("noted %+v, want %q", result.Notes, test.what)
+			}
+			if test.done > 0 && !slices.Equal(result.Notes[0].Superseded, []string{"o/older than m"}) {
+				t.Errorf("what it had superseded is not told: %+v", result.Notes)
+			}
+			if len(w.told) == 0 {
+				t.Error("the log does not say so")
+			}
+		})
+	}
+}
+
+// A message that cannot be closed does not hold up the next; a system that is away does.
+func TestCloseEndedGoesOn(t *testing.T) {
+	t.Parallel()
+	two := []domain.Unfinished{{MessageID: "a", WorkflowID: "wa"}, {MessageID: "b", WorkflowID: "wb"}}
+	for name, test := range map[string]struct {
+		world
+		seen int
+		kind domain.Kind
+	}{
+		"a defect":             {world: world{finished: []error{domain.Errorf(domain.KindInternal, "defect")}}, seen: 2},
+		"the database is away": {world: world{finished: []error{domain.Errorf(domain.KindUnavailable, "away")}}, seen: 1, kind: domain.KindUnavailable},
+		"Temporal is away":     {world: world{failing: domain.Errorf(domain.KindUnavailable, "away")}, seen: 1, kind: domain.KindUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &test.world
+			w.t, w.unfinished, w.states = t, two, []domain.FlowState{domain.FlowTerminated}
+			result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{})
+			if result.Seen != test.seen || (err == nil) != (test.kind == "") || (err != nil && domain.KindOf(err) != test.kind) {
+				t.Errorf("got %+v, %v", result, err)
+			}
+		})
+	}
+}
+
+// A whole batch may be followed by more.
+func TestCloseEndedSaysThatThereIsMore(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, unfinished: make([]domain.Unfinished, 100), states: []domain.FlowState{domain.FlowRunning}}
+	if result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{}); err != nil || !result.More || result.Seen != 100 {
+		t.Errorf("got %+v, %v", result, err)
+	}
+}

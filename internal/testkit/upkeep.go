@@ -1,0 +1,44 @@
+package testkit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"parley/contract"
+)
+
+// Upkeep has the schedule of a job run it at once, as an operator would, and returns what it came to.
+func (s *Stack) Upkeep(job contract.Activity[contract.Nothing, contract.UpkeepResult]) (result contract.UpkeepResult) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
+	defer cancel()
+	schedule := s.Temporal.Client.ScheduleClient().GetHandle(ctx, contract.Schedule{Job: job}.ID())
+	before, err := schedule.Describe(ctx)
+	if err == nil {
+		// Beside one that runs by the clock.
+		err = schedule.Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL})
+	}
+	if err != nil {
+		s.t.Fatalf("testkit: schedule of %s: %v", job.Name, err)
+	}
+	var run *client.ScheduleWorkflowExecution
+	Eventually(s.t, time.Minute, func() error {
+		now, err := schedule.Describe(ctx)
+		if err != nil {
+			return err
+		}
+		if now.Info.NumActions == before.Info.NumActions {
+			return errors.New("the schedule has not started " + job.Name)
+		}
+		run = now.Info.RecentActions[len(now.Info.RecentActions)-1].StartWorkflowResult
+		return nil
+	})
+	if err := s.Temporal.Client.GetWorkflow(ctx, run.WorkflowID, run.FirstExecutionRunID).Get(ctx, &result); err != nil {
+		s.t.Fatalf("testkit: %s: %v", run.WorkflowID, err)
+	}
+	return result
+}
