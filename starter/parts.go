@@ -8,6 +8,7 @@ import (
 	"os/user"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"parley/internal/config"
 	"parley/internal/postgres"
@@ -27,6 +28,7 @@ type parts struct {
 	settings *config.Starter
 	pool     *postgres.Pool
 	temporal client.Client
+	payloads converter.DataConverter // of temporal
 }
 
 func (p *parts) forCommands() cli.Parts {
@@ -93,11 +95,19 @@ func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	cipher, err := secrets.Load(p.settings.Keyset.Keyset, p.settings.KeysetFile)
+	cipher, err := secrets.Load(tokenKeyset(p.settings))
 	if err != nil {
 		return nil, err
 	}
 	return postgres.NewDirectory(pool, cipher), nil
+}
+
+func tokenKeyset(settings *config.Starter) secrets.Source {
+	return secrets.Source{Variable: "PARLEY_KEYSET", Text: settings.Keyset.Keyset, File: settings.KeysetFile}
+}
+
+func payloadKeyset(settings *config.Starter) secrets.Source {
+	return secrets.Source{Variable: "PARLEY_PAYLOAD_KEYSET", Text: settings.PayloadKeyset, File: settings.PayloadKeysetFile}
 }
 
 func (p *parts) messages(ctx context.Context) (cli.Messages, error) {
@@ -114,10 +124,15 @@ func (p *parts) connect() (client.Client, error) {
 		return nil, err
 	}
 	if p.temporal == nil {
-		logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: settings.Level()}))
-		if p.temporal, err = temporalclient.New(p.getenv, logger, nil); err != nil {
+		cipher, err := secrets.Load(payloadKeyset(settings))
+		if err != nil {
 			return nil, err
 		}
+		logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: settings.Level()}))
+		if p.temporal, err = temporalclient.New(p.getenv, cipher, logger, nil); err != nil {
+			return nil, err
+		}
+		p.payloads = temporalclient.NewDataConverter(cipher)
 	}
 	return p.temporal, nil
 }
@@ -127,7 +142,7 @@ func (p *parts) flows(context.Context) (*flow.Flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return flow.New(temporal), nil
+	return flow.New(temporal, p.payloads), nil
 }
 
 func (p *parts) twilio(context.Context) (cli.Twilio, error) {
@@ -143,16 +158,13 @@ func (p *parts) setup(ctx context.Context) (provision.Report, error) {
 	if err != nil {
 		return provision.Report{}, err
 	}
-	options, err := temporalclient.Options(p.getenv, slog.New(slog.DiscardHandler), nil)
+	namespace, err := temporalclient.Namespace(p.getenv)
 	if err != nil {
 		return provision.Report{}, err
 	}
-	if options.Namespace == "" {
-		options.Namespace = client.DefaultNamespace
-	}
 	return provision.Run(ctx, provision.Parts{
 		Migrate:    p.migrate,
-		Namespace:  options.Namespace,
+		Namespace:  namespace,
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
 		Schedules:  temporal.ScheduleClient(),

@@ -35,6 +35,10 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	if err != nil {
 		return nil, err
 	}
+	payloads, err := secrets.Load(secrets.Source{Variable: "PARLEY_PAYLOAD_KEYSET", Text: settings.PayloadKeyset, File: settings.PayloadKeysetFile})
+	if err != nil {
+		return nil, err
+	}
 	metrics, err := telemetry.New(logger)
 	if err != nil {
 		return nil, err
@@ -46,7 +50,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		return nil, err
 	}
 	p.closers = append(p.closers, pool.Close)
-	temporal, err := temporalclient.New(getenv, logger, metrics.Temporal())
+	temporal, err := temporalclient.New(getenv, payloads, logger, metrics.Temporal())
 	if err != nil {
 		return nil, err
 	}

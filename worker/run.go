@@ -78,7 +78,11 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	temporal, err := temporalclient.New(getenv, logger, metrics.Temporal())
+	payloads, err := secrets.Load(secrets.Source{Variable: "PARLEY_PAYLOAD_KEYSET", Text: settings.PayloadKeyset, File: settings.PayloadKeysetFile})
+	if err != nil {
+		return err
+	}
+	temporal, err := temporalclient.New(getenv, payloads, logger, metrics.Temporal())
 	if err != nil {
 		return err
 	}

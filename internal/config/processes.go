@@ -18,6 +18,7 @@ type Webhook struct {
 	Database
 	Admin
 	Keyset
+	Payloads
 	Public
 	Edge
 }
@@ -28,6 +29,7 @@ type Worker struct {
 	Database
 	Admin
 	Keyset
+	Payloads
 	Public
 	Twilio
 	Model
@@ -40,6 +42,7 @@ type Starter struct {
 	Log
 	Database
 	Keyset
+	Payloads
 	Twilio
 }
 
@@ -101,6 +104,19 @@ type Keyset struct {
 func (c *Keyset) check() []error {
 	if c.Keyset == "" && c.KeysetFile == "" {
 		return []error{errors.New("PARLEY_KEYSET or PARLEY_KEYSET_FILE: one is required: make a keyset with 'starter secrets keygen'")}
+	}
+	return nil
+}
+
+// Payloads is the key that encrypts what Temporal stores. It is another one than Keyset, so that whoever reads histories cannot read tokens.
+type Payloads struct {
+	PayloadKeyset     string `env:"PARLEY_PAYLOAD_KEYSET" secret:"true" meaning:"the Tink keyset for Temporal's payloads, another one than PARLEY_KEYSET; the same in every process"`
+	PayloadKeysetFile string `env:"PARLEY_PAYLOAD_KEYSET_FILE" meaning:"a file that holds that keyset; used where PARLEY_PAYLOAD_KEYSET is empty"`
+}
+
+func (c *Payloads) check() []error {
+	if c.PayloadKeyset == "" && c.PayloadKeysetFile == "" {
+		return []error{errors.New("PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE: one is required: make a keyset with 'starter secrets keygen'")}
 	}
 	return nil
 }

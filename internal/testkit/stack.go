@@ -62,12 +62,15 @@ func NewStack(t testing.TB, o Options) *Stack {
 		OwnerID: "acme", AccountSid: "AC" + randomHex(), AuthToken: randomHex(), Company: "+14155550100",
 		workers: map[contract.Role]*Process{},
 	}
-	keyset := filepath.Join(t.TempDir(), "keyset.json")
+	keyset, payloads := filepath.Join(t.TempDir(), "keyset.json"), filepath.Join(t.TempDir(), "payloads.json")
 	s.env = []string{
 		"DATABASE_URL=" + s.DatabaseURL, "TEMPORAL_ADDRESS=" + s.Temporal.Address, "TEMPORAL_NAMESPACE=" + s.Temporal.Name,
-		"PARLEY_KEYSET_FILE=" + keyset, "PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
+		"PARLEY_KEYSET_FILE=" + keyset, "PARLEY_PAYLOAD_KEYSET_FILE=" + payloads,
+		"PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
 	}
 	s.Starter("secrets", "keygen", "--out", keyset)
+	s.Starter("secrets", "keygen", "--out", payloads)
+	s.Temporal.Client = s.Temporal.encrypted(t, payloads)
 	s.Starter("setup")
 	s.setUpOwner(o)
 
