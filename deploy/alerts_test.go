@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/viper"
 
 	"parley/internal/telemetry"
+	"parley/webhook/inbox"
 )
 
 // alert is one of Prometheus's alerting rules.
@@ -53,7 +54,7 @@ func alerts(t *testing.T) []alert {
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	shown, operations := scraped(t), read(t, "../docs/operations.md")
-	selector := regexp.MustCompile(`(parley_\w+)\{([^}]*)\}\[`)
+	selector := regexp.MustCompile(`(parley_\w+)(?:\{([^}]*)\}\[|\))`) // a counter's increase, or a gauge
 	for _, a := range alerts(t) {
 		selected := selector.FindAllStringSubmatch(a.Expr, -1)
 		if len(selected) == 0 || strings.Count(a.Expr, "parley_") != len(selected) {
@@ -84,6 +85,9 @@ func scraped(t *testing.T) string {
 	if _, err := telemetry.NewTwilioErrors(t.Context(), metrics.Meter("parley/worker"), logger); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := inbox.New(t.Context(), inbox.Parts{Meter: metrics.Meter("parley/webhook")}); err != nil {
+		t.Fatal(err)
+	}
 	answer := httptest.NewRecorder()
 	metrics.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	return answer.Body.String()
@@ -92,7 +96,8 @@ func scraped(t *testing.T) string {
 // exists reports whether some series of a metric has all of some labels.
 func exists(shown, metric string, labels []string) bool {
 	for line := range strings.Lines(shown) {
-		series, ours := strings.CutPrefix(line, metric+"{")
+		series, ours := strings.CutPrefix(line, metric)
+		ours = ours && (strings.HasPrefix(series, "{") || strings.HasPrefix(series, " "))
 		for _, label := range labels {
 			ours = ours && strings.Contains(series, label)
 		}

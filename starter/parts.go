@@ -35,6 +35,7 @@ func (p *parts) forCommands() cli.Parts {
 	return cli.Parts{
 		Directory: p.directory,
 		Messages:  p.messages,
+		Spool:     p.spool,
 		Flows:     p.flows,
 		Twilio:    p.twilio,
 		Setup:     p.setup,
@@ -90,12 +91,18 @@ func (p *parts) database(ctx context.Context) (*postgres.Pool, error) {
 	return p.pool, nil
 }
 
-func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
+// secret returns what stores need that encrypt.
+func (p *parts) secret(ctx context.Context) (*postgres.Pool, *secrets.Cipher, error) {
 	pool, err := p.database(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cipher, err := secrets.Load(tokenKeyset(p.settings))
+	return pool, cipher, err
+}
+
+func (p *parts) directory(ctx context.Context) (cli.Directory, error) {
+	pool, cipher, err := p.secret(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +115,14 @@ func tokenKeyset(settings *config.Starter) secrets.Source {
 
 func payloadKeyset(settings *config.Starter) secrets.Source {
 	return secrets.Source{Variable: "PARLEY_PAYLOAD_KEYSET", Text: settings.PayloadKeyset, File: settings.PayloadKeysetFile}
+}
+
+func (p *parts) spool(ctx context.Context) (cli.Spool, error) {
+	pool, cipher, err := p.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewSpool(pool, cipher), nil
 }
 
 func (p *parts) messages(ctx context.Context) (cli.Messages, error) {

@@ -5,18 +5,22 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"parley/internal/config"
 	"parley/internal/postgres"
 	"parley/internal/secrets"
 	"parley/internal/telemetry"
 	"parley/internal/temporalclient"
+	"parley/webhook/accounts"
 	"parley/webhook/edge"
+	"parley/webhook/inbox"
 )
 
 // process is the webhook, wired.
 type process struct {
 	handler http.Handler // for Twilio
+	inbox   *inbox.Inbox
 	metrics http.Handler
 	ready   func(context.Context) error
 	logger  *slog.Logger
@@ -59,22 +63,34 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		if ctx.Err() != nil {
 			return errStopping
 		}
-		// Temporal is left out on purpose. Without it inbound messages are answered 503, which Twilio, the log and the metrics
-		// see; taking the process out of service would lose the status callbacks too, and those need only the database.
+		// Temporal is left out on purpose: without it messages are spooled, and status callbacks need only the database.
 		return postgres.Ping(probe, pool)
 	}
 	twilioErrors, err := telemetry.NewTwilioErrors(ctx, metrics.Meter("parley/webhook"), logger)
 	if err != nil {
 		return nil, err
 	}
+	known, err := accounts.New(postgres.NewDirectory(pool, cipher), metrics.Meter("parley/webhook"), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	flows := edge.NewTemporal(temporal)
+	p.inbox, err = inbox.New(ctx, inbox.Parts{
+		Flows: flows, Spool: postgres.NewSpool(pool, cipher), Logger: logger, Meter: metrics.Meter("parley/webhook"),
+	})
+	if err != nil {
+		return nil, err
+	}
 	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,
-		Accounts:  postgres.NewDirectory(pool, cipher),
+		Accounts:  known,
+		Inbox:     p.inbox,
 		Statuses:  postgres.NewMessages(pool),
-		Flows:     edge.NewTemporal(temporal),
+		Flows:     flows,
 		Logger:    logger,
 		Meter:     metrics.Meter("parley/webhook"),
 		Errors:    twilioErrors,
+		Now:       time.Now,
 	})
 	if err != nil {
 		return nil, err

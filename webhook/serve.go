@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"parley/internal/domain"
@@ -18,17 +19,18 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second // header and body
 	// From the end of the header: the body (below 10 s) and the longest handling, a status with its account, transaction and
-	// signal (2 + 4 + 4 s), with 5 s to spare.
+	// signal (3 + 4 + 4 s), with 4 s to spare.
 	writeTimeout   = 25 * time.Second
 	idleTimeout    = 75 * time.Second // longer than the 60 s of most proxies, so that they close first and never post into a closing connection
 	maxHeaderBytes = 16 << 10         // Twilio's headers have below 2 KB, behind proxies some more
-	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 10 s at most, with 5 s to
-	// spare. Whoever stops the process should wait for 20 s before killing it.
+	// A stop waits for the requests under way: Twilio's bodies come at once, their handling takes 11 s at most, with 4 s to
+	// spare; and for the spooled messages that are being started, 12 s at most. Whoever stops the process should wait for 20 s before
+	// killing it.
 	stopTimeout = 15 * time.Second
 )
 
-// serve listens for Twilio, then reports ready on the admin listener, until ctx ends; then it lets the requests under way
-// finish.
+// serve listens for Twilio, then reports ready on the admin listener and starts what waits in the spool, until ctx ends; then it lets
+// what is under way finish.
 func (p *process) serve(ctx context.Context, listen, adminListen string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
@@ -52,6 +54,11 @@ func (p *process) serve(ctx context.Context, listen, adminListen string) error {
 		_ = server.Close() // nothing that it serves was promised yet
 		return err
 	}
+	draining, stopDraining := context.WithCancel(ctx)
+	var drain sync.WaitGroup
+	drain.Go(func() { p.inbox.Run(draining) })
+	defer drain.Wait()
+	defer stopDraining()
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"parley/internal/localstack"
 )
 
 // Eventually waits until check returns nil, and fails the test with its last error when that takes longer than within.
@@ -39,10 +37,5 @@ func EventuallyTrue(t testing.TB, within time.Duration, what string, condition f
 // starts. No other test, of this run or another, is given the same one meanwhile.
 func Port(t testing.TB) string {
 	t.Helper()
-	port, err := localstack.FreePort(0)
-	if err != nil {
-		t.Fatalf("testkit: %v", err)
-	}
-	t.Cleanup(port.Release)
-	return port.Address()
+	return ownPort(t).Address()
 }

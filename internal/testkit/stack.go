@@ -23,6 +23,8 @@ type Options struct {
 	Settings []string // NAME=VALUE of the owner, over shortSettings
 	NoSender bool     // the company's number is not registered
 
+	OwnServers bool // a Postgres and a Temporal that the test may stop; otherwise those that all tests share
+
 	// Connections is the size of each worker's database pool; 0: as pgx chooses. A test that holds locks of the database needs one for
 	// every step that waits for them.
 	Connections int
@@ -42,6 +44,9 @@ type Stack struct {
 	Simulator   *Process
 	Webhook     *Process
 
+	PostgresServer *Server // with OwnServers only
+	TemporalServer *Server // with OwnServers only
+
 	OwnerID    string
 	AccountSid string
 	AuthToken  string
@@ -49,7 +54,7 @@ type Stack struct {
 
 	workers   map[contract.Role]*Process
 	workerEnv []string
-	env       []string // of starter
+	env       []string // of starter and webhook
 	customers atomic.Int64
 }
 
@@ -58,9 +63,17 @@ func NewStack(t testing.TB, o Options) *Stack {
 	t.Helper()
 	webhook, simulator := Port(t), Port(t)
 	s := &Stack{
-		t: t, DatabaseURL: Postgres(t), Temporal: EmptyTemporal(t), PublicURL: "http://" + webhook,
+		t: t, PublicURL: "http://" + webhook,
 		OwnerID: "acme", AccountSid: "AC" + randomHex(), AuthToken: randomHex(), Company: "+14155550100",
 		workers: map[contract.Role]*Process{},
+	}
+	if o.OwnServers {
+		var temporal string
+		s.PostgresServer, s.DatabaseURL = OwnPostgres(t)
+		s.TemporalServer, temporal = OwnTemporal(t)
+		s.Temporal = emptyNamespace(t, temporal)
+	} else {
+		s.DatabaseURL, s.Temporal = Postgres(t), EmptyTemporal(t)
 	}
 	keyset, payloads := filepath.Join(t.TempDir(), "keyset.json"), filepath.Join(t.TempDir(), "payloads.json")
 	s.env = []string{
@@ -76,7 +89,7 @@ func NewStack(t testing.TB, o Options) *Stack {
 
 	s.Simulator = Start(t, "simulator", "PARLEY_SIMULATOR_LISTEN="+simulator, "TWILIO_ACCOUNT_SID="+s.AccountSid,
 		"TWILIO_AUTH_TOKEN="+s.AuthToken, "PARLEY_SIMULATOR_INBOUND_URL="+s.PublicURL+"/webhooks/twilio/inbound")
-	s.Webhook = Start(t, "webhook", slices.Concat(s.env, []string{"PARLEY_LISTEN=" + webhook})...)
+	s.Webhook = s.startWebhook(webhook)
 	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), o.Env)
 	s.startWorkers(o.PerRole)
 	s.Webhook.AwaitReady()
@@ -150,6 +163,19 @@ func (s *Stack) AddWorker(role contract.Role, env ...string) *Process {
 	worker := Start(s.t, "worker", slices.Concat(s.workerEnv, []string{"PARLEY_ROLE=" + string(role)}, env)...)
 	worker.AwaitReady()
 	return worker
+}
+
+// AddWebhook starts one more webhook process. Twilio does not know its address.
+func (s *Stack) AddWebhook() *Process {
+	s.t.Helper()
+	webhook := s.startWebhook("127.0.0.1:0")
+	webhook.AwaitReady()
+	return webhook
+}
+
+func (s *Stack) startWebhook(listen string) *Process {
+	s.t.Helper()
+	return Start(s.t, "webhook", slices.Concat(s.env, []string{"PARLEY_LISTEN=" + listen})...)
 }
 
 // Starter runs one command of the command line tool and returns what it printed. The test fails if the command does.

@@ -47,7 +47,13 @@ func EmptyTemporal(t testing.TB) Namespace {
 	if err != nil {
 		t.Fatalf("testkit: temporal: %v", err)
 	}
+	return emptyNamespace(t, address)
+}
+
+func emptyNamespace(t testing.TB, address string) Namespace {
+	t.Helper()
 	n := Namespace{Address: address, Name: "test-" + strings.ToLower(rand.Text()[:12])}
+	var err error
 	if n.Client, err = localstack.DialTemporal(n.Address, n.Name); err != nil {
 		t.Fatalf("testkit: temporal: %v", err)
 	}

@@ -5,9 +5,10 @@
 //
 // What each answer tells Twilio:
 //
-//	200, 204  it is durable: a flow runs, or a row holds it (a repeated message: the same flow)
+//	200, 204  it is durable: a flow runs, or a row holds it, from which one is started (a repeated message: the same flow)
 //	400, 413, 415  the request is not one of Twilio's; sending it again changes nothing
 //	403       the account is not known, or the signature is not its own
+//	429       one of these, where they were too many
 //	5xx       not durable; try again (Twilio does, where the URL is configured with connection overrides)
 package edge
 
@@ -18,6 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/otel/metric"
@@ -26,6 +28,7 @@ import (
 	"parley/internal/domain"
 	"parley/internal/telemetry"
 	"parley/internal/twilio"
+	"parley/webhook/inbox"
 )
 
 // The paths that are configured at Twilio, below the public URL. The status callback's is twilio.StatusPath.
@@ -36,8 +39,11 @@ const (
 
 // Accounts knows the Twilio accounts of all owners.
 type Accounts interface {
-	// Credentials returns an account's credentials, KindNotFound for one that is not ours.
+	// Credentials returns an account's credentials, which may be some seconds old. It returns KindNotFound for one that is not ours,
+	// and another kind where that cannot be told.
 	Credentials(ctx context.Context, accountSid string) (domain.Credentials, error)
+	// Renewed returns them as they are now, for a request that those of Credentials did not sign.
+	Renewed(ctx context.Context, accountSid string) (domain.Credentials, error)
 }
 
 // Statuses keeps what Twilio says about messages of ours.
@@ -46,10 +52,14 @@ type Statuses interface {
 	ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error)
 }
 
-// Flows starts and tells flows.
+// Inbox makes inbound messages durable.
+type Inbox interface {
+	// Accept makes a message durable, or returns KindUnavailable. Key: account and message.
+	Accept(ctx context.Context, received domain.Received) (inbox.Acceptance, error)
+}
+
+// Flows tells flows what happened.
 type Flows interface {
-	// StartInbound starts the flow of a message, and reports false where it was started before. Key: account and message.
-	StartInbound(ctx context.Context, received domain.Received) (started bool, err error)
 	// SignalDelivery tells a flow how a delivery ended. A flow that is closed or unknown is no error: the row holds it.
 	SignalDelivery(ctx context.Context, workflowID string, delivery contract.Delivery) error
 }
@@ -58,22 +68,26 @@ type Flows interface {
 type Parts struct {
 	PublicURL string // as it is configured at Twilio, without a trailing slash
 	Accounts  Accounts
+	Inbox     Inbox
 	Statuses  Statuses
 	Flows     Flows
 	Logger    *slog.Logger
 	Meter     metric.Meter
 	Errors    *telemetry.TwilioErrors
+	Now       func() time.Time // the clock
 }
 
 // edge holds the parts at work.
 type edge struct {
-	accounts Accounts
-	statuses Statuses
-	flows    Flows
-	verifier *twilio.Verifier
-	logger   *slog.Logger
-	counts   counters
-	errors   *telemetry.TwilioErrors
+	accounts  Accounts
+	inbox     Inbox
+	statuses  Statuses
+	flows     Flows
+	verifier  *twilio.Verifier
+	strangers *strangers
+	logger    *slog.Logger
+	counts    counters
+	errors    *telemetry.TwilioErrors
 }
 
 // New returns the handler of Twilio's webhooks.
@@ -83,8 +97,8 @@ func New(parts Parts) (http.Handler, error) {
 		return nil, err
 	}
 	e := &edge{
-		accounts: parts.Accounts, statuses: parts.Statuses, flows: parts.Flows,
-		verifier: twilio.NewVerifier(parts.PublicURL), logger: parts.Logger, counts: counts, errors: parts.Errors,
+		accounts: parts.Accounts, inbox: parts.Inbox, statuses: parts.Statuses, flows: parts.Flows,
+		verifier: twilio.NewVerifier(parts.PublicURL), strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
 	engine := gin.New()          // without gin's logger: it prints query strings
@@ -112,14 +126,28 @@ func (e *edge) handle(process func(context.Context, *request) error, answer gin.
 			err = process(ctx, r)
 		}
 		if err != nil {
-			status := statusOf(err)
-			e.logRefusal(ctx, r, status, err)
-			c.AbortWithStatus(status)
+			e.refuse(ctx, c, r, err)
 		} else {
 			answer(c)
 		}
 		e.counts.request(ctx, r.path, c.Writer.Status())
 	}
+}
+
+// refuse answers a request that is not taken. Of those that were not verified only so many are told what is wrong with them, and logged.
+func (e *edge) refuse(ctx context.Context, c *gin.Context, r *request, err error) {
+	status, how := statusOf(err), refusal{logged: true}
+	if !r.verified {
+		how = e.strangers.refuse(c.Request.RemoteAddr, r.known)
+	}
+	if how.tooMany && status < http.StatusInternalServerError { // a 5xx is no stranger's doing: Twilio is to try again
+		status = http.StatusTooManyRequests
+		c.Header("Retry-After", retryAfter)
+	}
+	if how.logged {
+		e.logRefusal(ctx, r, status, how.spared, err)
+	}
+	c.AbortWithStatus(status)
 }
 
 // emptyTwiML answers a message with nothing: the reply is sent by its flow. A text/plain body would be sent as the reply.
@@ -161,15 +189,15 @@ func statusOf(err error) int {
 // maxLogged is the most that is logged of what a stranger wrote, in bytes. The URLs that are configured at Twilio are shorter.
 const maxLogged = 512
 
-// logRefusal logs a request that was not taken. A signature that does not match an account of ours is loud: after a change
-// of token at Twilio every message is lost this way.
-func (e *edge) logRefusal(ctx context.Context, r *request, status int, err error) {
+// logRefusal logs a request that was not taken, and how many like it the log was spared before. A signature that does not match an
+// account of ours is loud: after a change of token at Twilio every message is lost this way.
+func (e *edge) logRefusal(ctx context.Context, r *request, status, spared int, err error) {
 	level := slog.LevelWarn
-	if status >= http.StatusInternalServerError || (r.known && status == http.StatusForbidden) {
+	if status >= http.StatusInternalServerError || (r.known && !r.verified) {
 		level = slog.LevelError
 	}
 	e.logger.Log(ctx, level, "request refused", "path", r.path, "status", status, "error", err.Error(),
-		"url", r.url, "account_sid", r.accountSid, "message_sid", r.messageSid)
+		"url", r.url, "account_sid", r.accountSid, "message_sid", r.messageSid, "not_logged", spared)
 }
 
 // panicked answers a request that met a defect of ours. The stack has no values in it, and the panic's own may be of the

@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -21,6 +24,7 @@ import (
 	"parley/internal/telemetry"
 	"parley/internal/twilio"
 	"parley/webhook/edge"
+	"parley/webhook/inbox"
 )
 
 const (
@@ -34,17 +38,36 @@ const (
 
 var (
 	_ edge.Accounts = (*fakeAccounts)(nil)
+	_ edge.Inbox    = (*fakeInbox)(nil)
 	_ edge.Statuses = (*fakeStatuses)(nil)
 	_ edge.Flows    = (*fakeFlows)(nil)
 )
 
-type fakeAccounts struct{ err error }
+// fakeAccounts has two accounts. What it remembers of the first is outdated where old is set.
+type fakeAccounts struct {
+	old        string
+	err        error // of Credentials
+	renewalErr error
+	renewals   atomic.Int64
+}
 
 func (f *fakeAccounts) Credentials(ctx context.Context, sid string) (domain.Credentials, error) {
+	if sid == accountSid && f.old != "" && f.err == nil {
+		return domain.Credentials{AccountSid: sid, AuthTokens: []string{f.old}}, ctx.Err()
+	}
+	return f.find(ctx, sid, f.err)
+}
+
+func (f *fakeAccounts) Renewed(ctx context.Context, sid string) (domain.Credentials, error) {
+	f.renewals.Add(1)
+	return f.find(ctx, sid, f.renewalErr)
+}
+
+func (f *fakeAccounts) find(ctx context.Context, sid string, err error) (domain.Credentials, error) {
 	tokens := map[string]string{accountSid: token, otherSid: otherToken}
 	switch {
-	case f.err != nil:
-		return domain.Credentials{}, f.err
+	case err != nil:
+		return domain.Credentials{}, err
 	case tokens[sid] == "":
 		return domain.Credentials{}, domain.Errorf(domain.KindNotFound, "account: not found")
 	}
@@ -70,31 +93,33 @@ type signal struct {
 	delivery   contract.Delivery
 }
 
-type fakeFlows struct {
-	mu      sync.Mutex
-	known   map[string]bool
-	started []domain.Received
-	signals []signal
-	err     error
-	panics  bool
+type fakeInbox struct {
+	mu     sync.Mutex
+	as     inbox.Acceptance // of a new message
+	taken  []domain.Received
+	err    error
+	panics bool
 }
 
-func (f *fakeFlows) StartInbound(ctx context.Context, received domain.Received) (bool, error) {
+func (f *fakeInbox) Accept(ctx context.Context, received domain.Received) (inbox.Acceptance, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics {
 		panic("with a phone number: +15005550100")
 	}
 	if f.err != nil || ctx.Err() != nil {
-		return false, cmpErr(f.err, ctx.Err())
+		return "", cmpErr(f.err, ctx.Err())
 	}
-	id := contract.InboundWorkflowID(received.AccountSid, received.MessageSid)
-	if f.known[id] {
-		return false, nil
+	if slices.ContainsFunc(f.taken, func(r domain.Received) bool { return r.MessageSid == received.MessageSid }) {
+		return inbox.Duplicate, nil
 	}
-	f.known[id] = true
-	f.started = append(f.started, received)
-	return true, nil
+	f.taken = append(f.taken, received)
+	return f.as, nil
+}
+
+type fakeFlows struct {
+	signals []signal
+	err     error
 }
 
 func (f *fakeFlows) SignalDelivery(_ context.Context, workflowID string, delivery contract.Delivery) error {
@@ -112,24 +137,26 @@ func cmpErr(first, second error) error {
 // bench is an edge over fakes.
 type bench struct {
 	accounts fakeAccounts
+	inbox    fakeInbox
 	statuses fakeStatuses
 	flows    fakeFlows
 	log      bytes.Buffer
 	reader   *sdkmetric.ManualReader
 	handler  http.Handler
+	now      time.Time // of the edge, for its limits
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{reader: sdkmetric.NewManualReader(), flows: fakeFlows{known: map[string]bool{}}}
+	b := &bench{reader: sdkmetric.NewManualReader(), inbox: fakeInbox{as: inbox.Started}, now: time.Now()}
 	logger, meter := slog.New(slog.NewJSONHandler(&b.log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test")
 	twilioErrors, err := telemetry.NewTwilioErrors(t.Context(), meter, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Accounts: &b.accounts, Statuses: &b.statuses, Flows: &b.flows,
-		Logger: logger, Meter: meter, Errors: twilioErrors,
+		PublicURL: publicURL, Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
+		Logger: logger, Meter: meter, Errors: twilioErrors, Now: func() time.Time { return b.now },
 	})
 	if err != nil {
 		t.Fatal(err)

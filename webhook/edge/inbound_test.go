@@ -11,12 +11,12 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
-	"parley/contract"
 	"parley/internal/domain"
 	"parley/webhook/edge"
+	"parley/webhook/inbox"
 )
 
-func TestInboundStartsItsFlowBeforeItAnswers(t *testing.T) {
+func TestInboundIsDurableBeforeItIsAnswered(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{edge.InboundPath, edge.FallbackPath, edge.InboundPath + "?tenant=a%20b&x"} {
 		t.Run(path, func(t *testing.T) {
@@ -28,10 +28,10 @@ func TestInboundStartsItsFlowBeforeItAnswers(t *testing.T) {
 				w.Body.String() != `<?xml version="1.0" encoding="UTF-8"?><Response/>` {
 				t.Errorf("got %d %q %q, want an empty TwiML", w.Code, w.Header().Get("Content-Type"), w.Body)
 			}
-			if len(b.flows.started) != 1 {
-				t.Fatalf("%d flows started, want 1", len(b.flows.started))
+			if len(b.inbox.taken) != 1 {
+				t.Fatalf("%d messages taken, want 1", len(b.inbox.taken))
 			}
-			got := b.flows.started[0]
+			got := b.inbox.taken[0]
 			if got.ReceivedAt.Before(before) || got.ReceivedAt.After(time.Now()) || got.ReceivedAt.Location() != time.UTC {
 				t.Errorf("received at %s", got.ReceivedAt)
 			}
@@ -62,11 +62,28 @@ func TestInboundAgainIsTheSameFlow(t *testing.T) {
 	if w := b.post(signed(edge.FallbackPath, token, with("ErrorCode", "11200"))); w.Code != http.StatusOK {
 		t.Errorf("fallback: got %d, want 200", w.Code)
 	}
-	if len(b.flows.started) != 1 {
-		t.Errorf("%d flows started, want 1", len(b.flows.started))
+	if len(b.inbox.taken) != 1 {
+		t.Errorf("%d messages taken, want 1", len(b.inbox.taken))
 	}
 	if n := b.counted(t, "parley.webhook.duplicates"); n != 3 {
 		t.Errorf("%d duplicates counted, want 3", n)
+	}
+}
+
+// A message that is kept for later is answered as one whose flow was started: it is as durable.
+func TestInboundThatIsSpooledIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.inbox.as = inbox.Spooled
+	w := b.post(signed(edge.InboundPath, token, inboundForm()))
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/xml" {
+		t.Errorf("got %d %q, want an empty TwiML", w.Code, w.Header().Get("Content-Type"))
+	}
+	if log := b.log.String(); !strings.Contains(log, `"acceptance":"spooled"`) || !strings.Contains(log, messageSid) {
+		t.Errorf("logged %s", log)
+	}
+	if n := b.counted(t, "parley.webhook.duplicates"); n != 0 {
+		t.Errorf("%d duplicates counted", n)
 	}
 }
 
@@ -78,13 +95,13 @@ func TestFallbackKeepsTwiliosExplanation(t *testing.T) {
 	if w := b.post(signed(edge.FallbackPath, token, form)); w.Code != http.StatusOK {
 		t.Fatalf("got %d, want 200", w.Code)
 	}
-	other := b.flows.started[0].Other
+	other := b.inbox.taken[0].Other
 	if other["ErrorCode"][0] != "11200" || other["ErrorUrl"][0] != publicURL+edge.InboundPath {
 		t.Errorf("got %v", other)
 	}
 }
 
-func TestInboundRefusesAndStartsNothing(t *testing.T) {
+func TestInboundRefusesAndTakesNothing(t *testing.T) {
 	t.Parallel()
 	away := domain.Errorf(domain.KindUnavailable, "account: the database does not answer")
 	encoded := inboundForm().Encode()
@@ -117,12 +134,12 @@ func TestInboundRefusesAndStartsNothing(t *testing.T) {
 		"the store is down":        {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.accounts.err = away }, 503},
 		"the token is unreadable":  {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.accounts.err = domain.Errorf(domain.KindConfiguration, "keyset") }, 503},
 		"an error without kind":    {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.accounts.err = context.DeadlineExceeded }, 500},
-		"Temporal is down":         {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindUnavailable, "temporal") }, 503},
-		"a defect of ours":         {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.panics = true }, 500},
-		"a throttled start":        {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindThrottled, "temporal") }, 503},
-		"a start that conflicts":   {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindConflict, "temporal") }, 409},
-		"a start of unknown fate":  {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindUnknownOutcome, "temporal") }, 500},
-		"something that is absent": {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.flows.err = domain.Errorf(domain.KindNotFound, "namespace") }, 404},
+		"nothing takes it":         {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.inbox.err = domain.Errorf(domain.KindUnavailable, "spool") }, 503},
+		"a throttled acceptance":   {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.inbox.err = domain.Errorf(domain.KindThrottled, "x") }, 503},
+		"one that conflicts":       {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.inbox.err = domain.Errorf(domain.KindConflict, "x") }, 409},
+		"one of unknown fate":      {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.inbox.err = domain.Errorf(domain.KindUnknownOutcome, "x") }, 500},
+		"something that is absent": {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.inbox.err = domain.Errorf(domain.KindNotFound, "x") }, 404},
+		"a defect of ours":         {signed(edge.InboundPath, token, inboundForm()), func(b *bench) { b.inbox.panics = true }, 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,8 +151,8 @@ func TestInboundRefusesAndStartsNothing(t *testing.T) {
 			if w.Code != test.want || w.Body.Len() != 0 {
 				t.Errorf("got %d with the body %q, want %d without", w.Code, w.Body, test.want)
 			}
-			if len(b.flows.started) != 0 {
-				t.Error("a flow was started")
+			if len(b.inbox.taken) != 0 {
+				t.Error("a message was taken")
 			}
 			for _, secret := range []string{"secret words", "5005550", token, otherToken} {
 				if strings.Contains(b.log.String(), secret) {
@@ -194,39 +211,13 @@ func TestTheLogIsBounded(t *testing.T) {
 	}
 }
 
-func TestAClientThatHangsUpDoesNotLoseTheStart(t *testing.T) {
+func TestAClientThatHangsUpDoesNotLoseTheMessage(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	w := b.post(signed(edge.InboundPath, token, inboundForm()).WithContext(ctx))
-	if w.Code != http.StatusOK || len(b.flows.started) != 1 {
-		t.Errorf("got %d and %d flows, want 200 and one", w.Code, len(b.flows.started))
+	if w.Code != http.StatusOK || len(b.inbox.taken) != 1 {
+		t.Errorf("got %d and %d messages, want 200 and one", w.Code, len(b.inbox.taken))
 	}
 }
-
-func TestEveryStepHasABound(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	bounds := &boundedFlows{}
-	handler, err := edge.New(edge.Parts{
-		PublicURL: publicURL, Accounts: &b.accounts, Statuses: &b.statuses, Flows: bounds, Logger: discard(), Meter: noMeter(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler.ServeHTTP(httptest.NewRecorder(), signed(edge.InboundPath, token, inboundForm()))
-	if left := time.Until(bounds.deadline); left < 4*time.Second || left > 6*time.Second {
-		t.Errorf("the start may take %s, want up to 6 s: the SDK gives one call half of it", left)
-	}
-}
-
-// boundedFlows remembers how long a start may take.
-type boundedFlows struct{ deadline time.Time }
-
-func (f *boundedFlows) StartInbound(ctx context.Context, _ domain.Received) (bool, error) {
-	f.deadline, _ = ctx.Deadline()
-	return true, nil
-}
-
-func (f *boundedFlows) SignalDelivery(context.Context, string, contract.Delivery) error { return nil }

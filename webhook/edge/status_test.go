@@ -2,7 +2,6 @@ package edge_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -10,18 +9,12 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
 
 	"parley/contract"
 	"parley/internal/domain"
 	"parley/internal/twilio"
 	"parley/webhook/edge"
 )
-
-func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-func noMeter() metric.Meter { return noop.NewMeterProvider().Meter("") }
 
 func statusForm(status string) url.Values {
 	return url.Values{

@@ -11,18 +11,22 @@ import (
 
 	"parley/contract"
 	"parley/internal/domain"
+	"parley/webhook/inbox"
 )
 
 // Temporal starts and tells flows on a Temporal service.
 type Temporal struct{ client client.Client }
 
-var _ Flows = (*Temporal)(nil)
+var (
+	_ Flows       = (*Temporal)(nil)
+	_ inbox.Flows = (*Temporal)(nil)
+)
 
 // NewTemporal returns the flows of a Temporal service.
 func NewTemporal(c client.Client) *Temporal { return &Temporal{c} }
 
-// StartInbound implements Flows. A message that was ever started, running or closed, is a duplicate for as long as the
-// namespace keeps closed flows; after that the unique key in the database holds. Every other failure is KindUnavailable.
+// StartInbound implements inbox.Flows. A message that was ever started, running or closed, is a duplicate for as long as the
+// namespace keeps closed flows; after that the unique key in the database holds.
 func (t *Temporal) StartInbound(ctx context.Context, received domain.Received) (started bool, err error) {
 	_, err = contract.InboundMessage.Start(ctx, t.client, client.StartWorkflowOptions{
 		ID: contract.InboundWorkflowID(received.AccountSid, received.MessageSid),
@@ -34,6 +38,9 @@ func (t *Temporal) StartInbound(ctx context.Context, received domain.Received) (
 	}, contract.InboundMessageInput{Received: received})
 	if _, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
 		return false, nil
+	}
+	if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok { // it would say the same again
+		return false, domain.Errorf(domain.KindInvalid, "temporal: %w", err)
 	}
 	if err != nil {
 		return false, domain.Errorf(domain.KindUnavailable, "temporal: %w", err)

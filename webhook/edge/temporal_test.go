@@ -83,6 +83,10 @@ func TestStartInboundTellsADuplicateFromAFailure(t *testing.T) {
 			t.Errorf("%T: got %t, %v, want KindUnavailable", failure, started, err)
 		}
 	}
+	refused := serviceerror.NewInvalidArgument("blob size exceeds limit")
+	if started, err := edge.NewTemporal(&fakeClient{err: refused}).StartInbound(t.Context(), domain.Received{}); started || domain.KindOf(err) != domain.KindInvalid {
+		t.Errorf("what Temporal refuses for good: got %t, %v, want KindInvalid", started, err)
+	}
 }
 
 func TestSignalDeliveryNamesTheFlowNotItsRun(t *testing.T) {

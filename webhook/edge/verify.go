@@ -18,8 +18,8 @@ import (
 const (
 	// maxBody is the most that is read of a request. Twilio's forms have a few KB, their body at most 1600 characters.
 	maxBody = 64 << 10
-	// accountTimeout bounds the look-up of an account: one row by its key.
-	accountTimeout = 2 * time.Second
+	// accountTimeout bounds the look-ups of an account, two at most.
+	accountTimeout = 3 * time.Second
 )
 
 // request is one request of Twilio, as far as it is known.
@@ -29,6 +29,7 @@ type request struct {
 	messageSid       string // once it is parsed
 	idempotencyToken string // Twilio's, the same in each of its own retries; for the log, the message's sid is the key
 	known            bool   // the account is ours
+	verified         bool   // it signed the request
 	form, query      url.Values
 }
 
@@ -43,20 +44,35 @@ func (e *edge) verify(ctx context.Context, c *gin.Context, r *request) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, accountTimeout)
 	defer cancel()
-	credentials, err := e.accounts.Credentials(ctx, r.accountSid)
-	if domain.KindOf(err) == domain.KindNotFound && err != nil {
-		return domain.Errorf(domain.KindDenied, "the account is not one of ours: %w", err)
+	signed, err := e.signed(ctx, c, r, e.accounts.Credentials)
+	if err == nil && !signed { // with a token that is newer than what is remembered?
+		signed, err = e.signed(ctx, c, r, e.accounts.Renewed)
 	}
 	if err != nil {
 		return err
 	}
-	r.known = true
-	signature := c.Request.Header.Get("X-Twilio-Signature")
-	if !e.verifier.Verify(credentials.AuthTokens, c.Request.RequestURI, r.form, nil, signature) {
+	if !signed {
 		e.counts.signatureFailure(ctx, r.accountSid)
 		return domain.Errorf(domain.KindDenied, "the signature does not match: compare the url with the one configured at Twilio, and the account's auth token with its primary one")
 	}
+	r.verified = true
 	return nil
+}
+
+// signed reports whether a request is signed with its account's credentials.
+func (e *edge) signed(
+	ctx context.Context, c *gin.Context, r *request, credentialsOf func(context.Context, string) (domain.Credentials, error),
+) (bool, error) {
+	credentials, err := credentialsOf(ctx, r.accountSid)
+	if err != nil && domain.KindOf(err) == domain.KindNotFound {
+		return false, domain.Errorf(domain.KindDenied, "the account is not one of ours: %w", err)
+	}
+	if err != nil {
+		return false, err
+	}
+	r.known = true
+	signature := c.Request.Header.Get("X-Twilio-Signature")
+	return e.verifier.Verify(credentials.AuthTokens, c.Request.RequestURI, r.form, nil, signature), nil
 }
 
 // read reads the form. Its errors repeat nothing of it.

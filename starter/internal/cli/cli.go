@@ -61,6 +61,14 @@ type Messages interface {
 	ResumeConversation(ctx context.Context, id, reason string) error
 }
 
+// Spool is the inbound messages whose flow could not be started yet.
+type Spool interface {
+	// List returns those that were refused, then those that have waited longest.
+	List(ctx context.Context, most int) ([]domain.SpoolEntry, error)
+	// Remove returns KindNotFound where there is no such message.
+	Remove(ctx context.Context, key domain.SpoolKey) error
+}
+
 // Twilio reads messages at Twilio.
 type Twilio interface {
 	// Fetch returns KindNotFound where the account has no such message, and KindInvalid for what is not a message's sid.
@@ -71,6 +79,7 @@ type Twilio interface {
 type Parts struct {
 	Directory func(context.Context) (Directory, error)
 	Messages  func(context.Context) (Messages, error)
+	Spool     func(context.Context) (Spool, error)
 	Flows     func(context.Context) (*flow.Flows, error)
 	Twilio    func(context.Context) (Twilio, error)
 	Setup     func(context.Context) (provision.Report, error)
@@ -110,6 +119,7 @@ func New(parts Parts, streams Streams) *cobra.Command {
 	root := group("starter", "Set up, send, follow and operate Parley",
 		c.setup(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.consent(),
 		c.conversation(), c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
+		c.spool(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
 		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")

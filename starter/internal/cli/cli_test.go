@@ -91,7 +91,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"sender add " + accountA + " nonsense! --owner acme", "sender add " + accountA + " +15551230000",
 		"send --from +15551230000", "send --from +15551230000 --to +15557654321", "send --from x:y --to +15557654321 --body hi",
 		"send --from +15551230000 --to whatsapp:+15557654321 --body hi", "send --from +15551230000 --to +15557654321 --media ftp://x/y",
-		"parked --limit 0", "retry", "cancel", "show",
+		"parked --limit 0", "spool list --limit 0", "spool remove " + accountA, "retry", "cancel", "show",
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
@@ -194,6 +194,22 @@ func TestSenders(t *testing.T) {
 	s.must(t, 3, "sender", "add", accountA, "+15551239999", "--owner", "nobody")
 	s.must(t, 0, "sender", "remove", accountA, "+15551230000")
 	s.must(t, 3, "sender", "remove", accountA, "+15551230000")
+}
+
+func TestTheSpool(t *testing.T) {
+	t.Parallel()
+	s := newStarter()
+	if out, _ := s.must(t, 0, "spool", "list"); out != "nothing waits\n" {
+		t.Errorf("got %s", out)
+	}
+	s.spool = spool{{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stranger}}}
+	s.must(t, 3, "spool", "remove", accountB, stranger)
+	s.must(t, 0, "spool", "remove", accountA, stranger)
+	s.must(t, 3, "spool", "remove", accountA, stranger)
+	s.noStore = domain.Errorf(domain.KindUnavailable, "the database does not answer")
+	if out, _ := s.must(t, 6, "spool", "list"); out != "" {
+		t.Errorf("printed %s", out)
+	}
 }
 
 func TestKeygenNeedsNoConfigurationAndNeverOverwrites(t *testing.T) {

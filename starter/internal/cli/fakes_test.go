@@ -191,6 +191,24 @@ func (d *directory) RemoveSender(_ context.Context, account string, address doma
 	return nil
 }
 
+// spool is a cli.Spool in memory.
+type spool []domain.SpoolEntry
+
+var _ cli.Spool = (*spool)(nil)
+
+func (s *spool) List(_ context.Context, most int) ([]domain.SpoolEntry, error) {
+	return (*s)[:min(len(*s), most)], nil
+}
+
+func (s *spool) Remove(_ context.Context, key domain.SpoolKey) error {
+	left := slices.DeleteFunc(slices.Clone(*s), func(entry domain.SpoolEntry) bool { return entry.SpoolKey == key })
+	if len(left) == len(*s) {
+		return notFound("spool")
+	}
+	*s = left
+	return nil
+}
+
 // messages is a cli.Messages in memory, by any id.
 type messages map[string]domain.Trace
 
@@ -258,6 +276,7 @@ type starter struct {
 	directory *directory
 	messages  messages
 	people    *people
+	spool     spool
 	noStore   error // what opening the database returns
 	temporal  *faketemporal.Client
 	twilio    atTwilio
@@ -286,6 +305,7 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 	parts := cli.Parts{
 		Directory: func(context.Context) (cli.Directory, error) { return s.directory, s.noStore },
 		Messages:  func(context.Context) (cli.Messages, error) { return stored{s.messages, s.people}, s.noStore },
+		Spool:     func(context.Context) (cli.Spool, error) { return &s.spool, s.noStore },
 		Flows: func(context.Context) (*flow.Flows, error) {
 			return flow.New(s.temporal, converter.GetDefaultDataConverter()), nil
 		},

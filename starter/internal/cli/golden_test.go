@@ -69,6 +69,8 @@ func TestGolden(t *testing.T) {
 		"status-cut":             {"status", "m-cut"},
 		"status-not-sent":        {"status", "m-billing"},
 		"status-stranger":        {"status", stranger, "--fetch"},
+		"spool-list":             {"spool", "list", "--limit", "2"},
+		"spool-remove":           {"spool", "remove", accountA, stoppedSid},
 	} {
 		for suffix, format := range map[string]string{".txt": "--json=false", ".json": "--json=true"} {
 			t.Run(name+suffix, func(t *testing.T) {
@@ -134,6 +136,12 @@ func goldenStarter() *starter {
 		Notes:     []string{"Parley wants closed flows to be kept for 30 days"},
 		Commands:  []string{"temporal operator namespace update --namespace default --retention 30d"},
 		Ready:     true,
+	}
+	s.spool = spool{
+		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stoppedSid}, ReceivedAt: created, DueAt: created.Add(time.Minute), Refusals: 3,
+			Refusal: "a stored secret does not decrypt: is PARLEY_KEYSET the one it was encrypted with?"},
+		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
+		{SpoolKey: domain.SpoolKey{AccountSid: accountB, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
 	}
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
 	s.messages["SM-of-the-reply"] = sentTrace()

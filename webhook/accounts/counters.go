@@ -1,0 +1,49 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"parley/internal/domain"
+)
+
+// result says how a look-up was answered.
+type result string
+
+const (
+	resultHit      result = "hit"      // from memory
+	resultMiss     result = "miss"     // by the store, or not at all
+	resultStale    result = "stale"    // from memory, since the store did not answer
+	resultStranger result = "stranger" // not one of ours, by the list
+)
+
+// counters are the cache's metrics. They name no account: strangers choose the sids.
+type counters struct{ lookups, loads metric.Int64Counter }
+
+func newCounters(meter metric.Meter) (counters, error) {
+	lookups, err1 := meter.Int64Counter("parley.webhook.account_lookups",
+		metric.WithDescription("Look-ups of an account, by result: hit (from memory), miss (the database was asked), stale (from memory, "+
+			"since the database did not answer), stranger (not one of ours, by the list)."))
+	loads, err2 := meter.Int64Counter("parley.webhook.account_loads",
+		metric.WithDescription("Questions to the database, by what was asked for (account, list) and whether it answered (true, false)."))
+	if err := errors.Join(err1, err2); err != nil {
+		return counters{}, domain.Errorf(domain.KindInternal, "metrics: %w", err)
+	}
+	return counters{lookups, loads}, nil
+}
+
+func (c counters) lookup(ctx context.Context, r result) {
+	c.lookups.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(r))))
+}
+
+func (c counters) load(ctx context.Context, key string, err error) {
+	of := "account"
+	if key == listKey {
+		of = "list"
+	}
+	answered := err == nil || domain.KindOf(err) == domain.KindNotFound
+	c.loads.Add(ctx, 1, metric.WithAttributes(attribute.String("of", of), attribute.Bool("answered", answered)))
+}
