@@ -5,7 +5,8 @@ import "time"
 // The jobs of upkeep: what has to be done again and again, whatever becomes of any flow. A job is an activity that does one bounded batch
 // each time it runs, and a line of Schedules; running it twice, or twice at once, is harmless.
 var (
-	CloseEnded = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
+	CloseEnded  = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
+	FetchPrices = Activity[Nothing, UpkeepResult]{"upkeep.FetchPrices", RoleUpkeep}
 )
 
 // Upkeep runs one job, batch after batch, until nothing is left to do at the moment.
@@ -46,6 +47,7 @@ func (s Schedule) ID() string { return s.Job.Name }
 func Schedules() []Schedule {
 	return []Schedule{
 		{CloseEnded, time.Minute}, // a pair waits for it: far less than a reply's deadline
+		{FetchPrices, 10 * time.Minute},
 	}
 }
 

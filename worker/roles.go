@@ -53,7 +53,8 @@ func assemble(settings config.Worker, temporal client.Client, pool *postgres.Poo
 		billing:     billing.New(messages),
 		reply:       reply.New(messages, provider, settings.Price()),
 		messaging:   sending,
-		upkeep:      upkeep.New(messages, flows{temporal}, sending.LookUp, teller(logger), settings.SweepAfter),
+		upkeep: upkeep.New(messages, flows{temporal}, sending.LookUp, sending.FetchStatus, teller(logger),
+			upkeep.Patience{Sweep: settings.SweepAfter, Price: settings.PriceAfter}),
 	}
 }
 
@@ -84,6 +85,7 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
 	case contract.RoleUpkeep:
 		contract.CloseEnded.Register(w, p.upkeep.CloseEnded)
+		contract.FetchPrices.Register(w, p.upkeep.FetchPrices)
 	default:
 		return domain.Errorf(domain.KindInternal, "no such role: %q", role)
 	}

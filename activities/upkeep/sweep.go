@@ -13,7 +13,7 @@ import (
 // runs again, is left alone. Key: the message. What the flow of such a message had superseded stays so; both are told.
 func (a *Activities) CloseEnded(ctx context.Context, _ contract.Nothing) (result contract.UpkeepResult, err error) {
 	began := time.Now()
-	messages, err := a.store.Unfinished(ctx, a.after, batchSize)
+	messages, err := a.store.Unfinished(ctx, a.wait.Sweep, batchSize)
 	if err != nil {
 		return result, err
 	}

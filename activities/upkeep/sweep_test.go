@@ -23,6 +23,24 @@ type world struct {
 	failing    error              // what Temporal says instead of a state
 	calls      []string
 	told       []contract.UpkeepNote
+	unpriced   []domain.Unpriced
+	fetched    map[string]error // what asking for a message's price comes to, by its id
+}
+
+func (w *world) Unpriced(_ context.Context, after time.Duration, most int) ([]domain.Unpriced, error) {
+	if after != time.Hour || most != 25 {
+		w.t.Errorf("asked for %d attempts of %s", most, after)
+	}
+	return w.unpriced, nil
+}
+
+func (w *world) fetch(_ context.Context, in contract.FetchStatusInput) (contract.FetchStatusResult, error) {
+	w.did("fetch %s/%s", in.OwnerID, in.MessageID)
+	return contract.FetchStatusResult{}, w.fetched[in.MessageID]
+}
+
+func newJobs(w *world) *upkeep.Activities {
+	return upkeep.New(w, w, w.lookUp, w.fetch, w.tell, upkeep.Patience{Sweep: time.Minute, Price: time.Hour})
 }
 
 // unresolved is the answer of a Finish that finds an attempt to be looked for.
@@ -125,7 +143,7 @@ func TestCloseEnded(t *testing.T) {
 			w := &test.world
 			w.t = t
 			w.unfinished = []domain.Unfinished{{OwnerID: "o", MessageID: "m", WorkflowID: "w", Age: test.age}}
-			result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{})
+			result, err := newJobs(w).CloseEnded(t.Context(), contract.Nothing{})
 			if err != nil || result.Seen != 1 || result.Done != test.done || result.More {
 				t.Errorf("got %+v, %v", result, err)
 			}
@@ -168,7 +186,7 @@ func TestCloseEndedGoesOn(t *testing.T) {
 			t.Parallel()
 			w := &test.world
 			w.t, w.unfinished, w.states = t, two, []domain.FlowState{domain.FlowTerminated}
-			result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{})
+			result, err := newJobs(w).CloseEnded(t.Context(), contract.Nothing{})
 			if result.Seen != test.seen || (err == nil) != (test.kind == "") || (err != nil && domain.KindOf(err) != test.kind) {
 				t.Errorf("got %+v, %v", result, err)
 			}
@@ -180,7 +198,7 @@ func TestCloseEndedGoesOn(t *testing.T) {
 func TestCloseEndedSaysThatThereIsMore(t *testing.T) {
 	t.Parallel()
 	w := &world{t: t, unfinished: make([]domain.Unfinished, 100), states: []domain.FlowState{domain.FlowRunning}}
-	if result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{}); err != nil || !result.More || result.Seen != 100 {
+	if result, err := newJobs(w).CloseEnded(t.Context(), contract.Nothing{}); err != nil || !result.More || result.Seen != 100 {
 		t.Errorf("got %+v, %v", result, err)
 	}
 }

@@ -20,6 +20,8 @@ type Store interface {
 	Finish(context.Context, domain.NewFinish) (domain.Finished, error)
 	// LeftUnanswered returns the messages that were superseded for one and that nobody answered.
 	LeftUnanswered(ctx context.Context, ownerID, messageID string) ([]string, error)
+	// Unpriced returns accepted attempts for whose price Twilio was not asked for a time, and notes that it is asked now.
+	Unpriced(ctx context.Context, after time.Duration, most int) ([]domain.Unpriced, error)
 }
 
 // Flows tells what became of a flow.
@@ -30,6 +32,9 @@ type Flows interface {
 // LookUp looks for an attempt in Twilio's list, as the messaging step of this name does.
 type LookUp func(context.Context, contract.LookUpInput) (contract.SendResult, error)
 
+// Fetch asks Twilio for a message's status and price and stores them, as the messaging step FetchStatus does.
+type Fetch func(context.Context, contract.FetchStatusInput) (contract.FetchStatusResult, error)
+
 // Tell has operators told of what a job did, as it does it.
 type Tell func(context.Context, contract.UpkeepNote)
 
@@ -38,13 +43,20 @@ type Activities struct {
 	store  Store
 	flows  Flows
 	lookUp LookUp
+	fetch  Fetch
 	tell   Tell
-	after  time.Duration // how long a message is left to its flow before that is asked for, and between two questions
+	wait   Patience
+}
+
+// Patience is how long the jobs leave things alone, and how long they wait between two questions.
+type Patience struct {
+	Sweep time.Duration // a message, before Temporal is asked for its flow
+	Price time.Duration // a message that Twilio accepted, before Twilio is asked for its price
 }
 
 // New returns the jobs over what they need.
-func New(store Store, flows Flows, lookUp LookUp, tell Tell, after time.Duration) *Activities {
-	return &Activities{store, flows, lookUp, tell, after}
+func New(store Store, flows Flows, lookUp LookUp, fetch Fetch, tell Tell, wait Patience) *Activities {
+	return &Activities{store, flows, lookUp, fetch, tell, wait}
 }
 
 // A batch is bounded by number, and by time where each may wait for another system.

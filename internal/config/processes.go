@@ -269,13 +269,17 @@ func (c *Roles) check() []error {
 // Upkeep says how patient the jobs of the role upkeep are.
 type Upkeep struct {
 	SweepAfter time.Duration `env:"PARLEY_SWEEP_AFTER" default:"2m" meaning:"how long a message is left to its flow before Temporal is asked whether that is over, and between two questions"`
+	PriceAfter time.Duration `env:"PARLEY_PRICE_AFTER" default:"6h" meaning:"how long after a message was accepted Twilio is asked for its price, and between two questions; it is asked for two days"`
 }
 
-func (c *Upkeep) check() []error {
+func (c *Upkeep) check() (problems []error) {
 	if c.SweepAfter <= 0 {
-		return []error{fmt.Errorf("PARLEY_SWEEP_AFTER: want a length of time above 0, got %s", c.SweepAfter)}
+		problems = append(problems, fmt.Errorf("PARLEY_SWEEP_AFTER: want a length of time above 0, got %s", c.SweepAfter))
 	}
-	return nil
+	if c.PriceAfter <= 0 {
+		problems = append(problems, fmt.Errorf("PARLEY_PRICE_AFTER: want a length of time above 0, got %s", c.PriceAfter))
+	}
+	return problems
 }
 
 // Simulated is the account that the simulator plays.
