@@ -117,7 +117,8 @@ type SendResult struct {
 type LookUpInput struct {
 	AttemptKey
 	OwnerID string `json:"owner_id"`
-	Last    bool   `json:"last,omitempty"` // where nothing is found, the attempt is declared unknown: an error of that kind
+	Alone   bool   `json:"alone,omitempty"` // whatever became of the other attempts of its part
+	Last    bool   `json:"last,omitempty"`  // where nothing is found, the attempt is declared unknown: an error of that kind
 }
 
 // FetchStatusInput asks Twilio for the status of an accepted attempt. It reads; running it twice is harmless.

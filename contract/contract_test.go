@@ -68,6 +68,7 @@ func definitions() []definition {
 		{contract.LookUp.Name, contract.LookUp.Role},
 		{contract.FetchStatus.Name, contract.FetchStatus.Role},
 		{contract.CloseEnded.Name, contract.CloseEnded.Role},
+		{contract.SeekUnknown.Name, contract.SeekUnknown.Role},
 	}
 }
 

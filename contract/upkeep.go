@@ -5,8 +5,12 @@ import "time"
 // The jobs of upkeep: what has to be done again and again, whatever becomes of any flow. A job is an activity that does one bounded batch
 // each time it runs, and a line of Schedules; running it twice, or twice at once, is harmless.
 var (
-	CloseEnded = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
+	CloseEnded  = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
+	SeekUnknown = Activity[Nothing, UpkeepResult]{"upkeep.SeekUnknown", RoleUpkeep}
 )
+
+// Job is the type of all of them.
+type Job = Activity[Nothing, UpkeepResult]
 
 // Upkeep runs one job, batch after batch, until nothing is left to do at the moment.
 var Upkeep = Workflow[UpkeepInput, UpkeepResult]{Name: "Upkeep"}
@@ -35,7 +39,7 @@ type UpkeepNote struct {
 
 // Schedule has Temporal run a job again and again.
 type Schedule struct {
-	Job   Activity[Nothing, UpkeepResult]
+	Job   Job
 	Every time.Duration
 }
 
@@ -46,6 +50,7 @@ func (s Schedule) ID() string { return s.Job.Name }
 func Schedules() []Schedule {
 	return []Schedule{
 		{CloseEnded, time.Minute}, // a pair waits for it: far less than a reply's deadline
+		{SeekUnknown, time.Minute},
 	}
 }
 

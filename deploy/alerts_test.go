@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/viper"
 
+	"parley/contract"
 	"parley/internal/telemetry"
 	"parley/webhook/inbox"
 )
@@ -83,6 +84,9 @@ func scraped(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if _, err := telemetry.NewTwilioErrors(t.Context(), metrics.Meter("parley/worker"), logger); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := telemetry.NewUpkeep(t.Context(), metrics.Meter("parley/worker"), []string{contract.CloseEnded.Name}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := inbox.New(t.Context(), inbox.Parts{Meter: metrics.Meter("parley/webhook")}); err != nil {

@@ -36,12 +36,24 @@ type parts struct {
 	reply       *reply.Activities
 	messaging   *messaging.Activities
 	upkeep      *upkeep.Activities
+	counters    *telemetry.Upkeep // of what upkeep does
+}
+
+// process is what all steps of a process share.
+type process struct {
+	temporal     client.Client
+	pool         *postgres.Pool
+	cipher       *secrets.Cipher
+	twilioErrors *telemetry.TwilioErrors
+	upkeep       *telemetry.Upkeep
+	logger       *slog.Logger
 }
 
 // assemble builds the steps over the real stores and clients.
-func assemble(settings config.Worker, temporal client.Client, pool *postgres.Pool, cipher *secrets.Cipher, twilioErrors *telemetry.TwilioErrors, logger *slog.Logger) parts {
-	directory, messages := postgres.NewDirectory(pool, cipher), postgres.NewMessages(pool)
-	sending := messaging.New(counted{messages, twilioErrors}, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL})
+func assemble(settings config.Worker, p process) parts {
+	directory, messages := postgres.NewDirectory(p.pool, p.cipher), postgres.NewMessages(p.pool)
+	sending := messaging.New(counted{messages, p.twilioErrors}, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL})
+	patience := upkeep.Patience{After: settings.SweepAfter, Again: settings.SweepAgain}
 	var provider reply.Provider = llm.Scripted{}
 	if settings.ModelProvider == config.ProviderOpenAI {
 		provider = llm.NewOpenAI(settings.ModelBaseURL, settings.OpenAIAPIKey, settings.ModelName)
@@ -53,7 +65,8 @@ func assemble(settings config.Worker, temporal client.Client, pool *postgres.Poo
 		billing:     billing.New(messages),
 		reply:       reply.New(messages, provider, settings.Price()),
 		messaging:   sending,
-		upkeep:      upkeep.New(messages, flows{temporal}, sending.LookUp, teller(logger), settings.SweepAfter),
+		upkeep:      upkeep.New(messages, flows{p.temporal}, sending.LookUp, teller(p.logger), patience),
+		counters:    p.upkeep,
 	}
 }
 
@@ -83,7 +96,8 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		contract.LookUp.Register(w, p.messaging.LookUp)
 		contract.FetchStatus.Register(w, p.messaging.FetchStatus)
 	case contract.RoleUpkeep:
-		contract.CloseEnded.Register(w, p.upkeep.CloseEnded)
+		registerJob(w, p.counters, contract.CloseEnded, p.upkeep.CloseEnded)
+		registerJob(w, p.counters, contract.SeekUnknown, p.upkeep.SeekUnknown)
 	default:
 		return domain.Errorf(domain.KindInternal, "no such role: %q", role)
 	}

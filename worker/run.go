@@ -96,7 +96,11 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	parts := assemble(settings, temporal, pool, cipher, twilioErrors, logger)
+	upkeep, err := telemetry.NewUpkeep(ctx, metrics.Meter("parley/worker"), jobs())
+	if err != nil {
+		return err
+	}
+	parts := assemble(settings, process{temporal, pool, cipher, twilioErrors, upkeep, logger})
 	if settings.ModelProvider == config.ProviderScripted && slices.Contains(roles, contract.RoleReply) {
 		logger.Warn("replies are scripted: set PARLEY_MODEL_PROVIDER to use a model")
 	}

@@ -8,10 +8,12 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
 
 	"parley/activities/upkeep"
 	"parley/contract"
 	"parley/internal/domain"
+	"parley/internal/telemetry"
 )
 
 // flows lets upkeep ask Temporal for a flow.
@@ -51,4 +53,23 @@ func teller(logger *slog.Logger) upkeep.Tell {
 		logger.WarnContext(ctx, "upkeep", "owner_id", note.OwnerID, "message_id", note.MessageID, "workflow_id", note.WorkflowID,
 			"what", note.What, "superseded", note.Superseded)
 	}
+}
+
+// jobs are the names of all jobs.
+func jobs() (names []string) {
+	for _, schedule := range contract.Schedules() {
+		names = append(names, schedule.Job.Name)
+	}
+	return names
+}
+
+// registerJob gives a worker a job, whose batches are counted.
+func registerJob(w worker.ActivityRegistry, counters *telemetry.Upkeep, job contract.Job,
+	batch func(context.Context, contract.Nothing) (contract.UpkeepResult, error),
+) {
+	job.Register(w, func(ctx context.Context, in contract.Nothing) (contract.UpkeepResult, error) {
+		result, err := batch(ctx, in)
+		counters.Count(ctx, job.Name, result.Done, err)
+		return result, err
+	})
 }

@@ -8,13 +8,13 @@ import (
 
 // Upkeep runs one job of upkeep, batch after batch. A schedule starts it.
 func Upkeep(ctx workflow.Context, in contract.UpkeepInput) (contract.UpkeepResult, error) {
-	u := upkeep{job: contract.Activity[contract.Nothing, contract.UpkeepResult]{Name: in.Job, Role: contract.RoleUpkeep}}
+	u := upkeep{job: contract.Job{Name: in.Job, Role: contract.RoleUpkeep}}
 	err := u.run(ctx)
 	return u.sum, err
 }
 
 type upkeep struct {
-	job contract.Activity[contract.Nothing, contract.UpkeepResult]
+	job contract.Job
 	sum contract.UpkeepResult
 }
 

@@ -14,7 +14,7 @@ import (
 // message that only this attempt can have made; it is bound. Otherwise the result is pending, or, for the last look-up, the attempt
 // is declared unknown: KindUnknownOutcome. A look-up that fails is not one that found nothing: it declares nothing.
 func (a *Activities) LookUp(ctx context.Context, in contract.LookUpInput) (contract.SendResult, error) {
-	sought, err := a.store.Sought(ctx, in.OwnerID, in.AttemptKey)
+	sought, err := a.store.Sought(ctx, in.OwnerID, in.AttemptKey, in.Alone)
 	if err != nil {
 		return contract.SendResult{}, err
 	}

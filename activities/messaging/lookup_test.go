@@ -25,6 +25,20 @@ func (r rig) lookUp(t *testing.T, last bool) (contract.SendResult, error) {
 	return messaging.New(r.store, r.accounts, r.twilio).LookUp(t.Context(), in)
 }
 
+// An attempt may be looked for whatever became of the others of its part.
+func TestLookUpOfOneAttemptAlone(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []bool{false, true} {
+		r := newRig()
+		r.store.sought = sought(domain.AttemptUnknown)
+		in := contract.LookUpInput{AttemptKey: key, OwnerID: "owner-1", Alone: alone}
+		result, err := messaging.New(r.store, r.accounts, r.twilio).LookUp(t.Context(), in)
+		if err != nil || result.State != contract.SendPending || r.store.alone != alone {
+			t.Errorf("alone %t: got %+v, %v; the row was asked for as %t", alone, result, err, r.store.alone)
+		}
+	}
+}
+
 // Where the row tells, nobody else is asked.
 func TestLookUpReadsTheRow(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ import (
 type Store interface {
 	Claim(context.Context, domain.NewClaim) (domain.Claim, error)
 	Resolve(context.Context, domain.Resolution) (domain.Attempt, error)
-	Sought(ctx context.Context, ownerID string, key domain.AttemptKey) (domain.Sought, error)
+	Sought(ctx context.Context, ownerID string, key domain.AttemptKey, alone bool) (domain.Sought, error)
 	Unbound(ctx context.Context, accountSid string, sids []string) ([]string, error)
 	DeclareUnknown(ctx context.Context, ownerID string, key domain.AttemptKey) (domain.Attempt, error)
 	Accepted(ctx context.Context, ownerID string, key domain.AttemptKey) (accountSid, sid string, err error)

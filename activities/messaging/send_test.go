@@ -53,6 +53,7 @@ type fakeStore struct {
 	applyStatus domain.StatusChange
 
 	sought     domain.Sought
+	alone      bool // the row of the attempt itself was asked for
 	soughtErr  error
 	bound      []string // sids that other attempts have
 	boundErr   error
@@ -93,7 +94,8 @@ func (s *fakeStore) ApplyStatus(_ context.Context, event domain.StatusEvent) (do
 	return s.applyStatus, s.applyErr
 }
 
-func (s *fakeStore) Sought(_ context.Context, ownerID string, asked domain.AttemptKey) (domain.Sought, error) {
+func (s *fakeStore) Sought(_ context.Context, ownerID string, asked domain.AttemptKey, alone bool) (domain.Sought, error) {
+	s.alone = alone
 	if ownerID != "owner-1" || asked != key {
 		return domain.Sought{}, domain.Errorf(domain.KindNotFound, "no attempt %+v of %s", asked, ownerID)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,13 +15,18 @@ import (
 	"parley/internal/domain"
 )
 
+var patience = upkeep.Patience{After: time.Minute, Again: time.Hour}
+
 // world is all that the jobs reach for. It writes down what is asked of it, in order.
 type world struct {
 	t          *testing.T
 	unfinished []domain.Unfinished
 	states     []domain.FlowState // what Temporal says, one answer after the other; the last for good
 	finished   []error            // what Finish says: an attempt to be looked for, as an *unresolved; nil for the end
-	found      error              // what a look-up says
+	doubtful   []domain.Doubtful
+	missing    bool               // what an attempt that was not found counts as
+	state      contract.SendState // what a look-up says
+	found      error              // and fails with
 	failing    error              // what Temporal says instead of a state
 	calls      []string
 	told       []contract.UpkeepNote
@@ -72,15 +79,28 @@ func (w *world) Finish(_ context.Context, in domain.NewFinish) (domain.Finished,
 }
 
 func (w *world) lookUp(_ context.Context, in contract.LookUpInput) (contract.SendResult, error) {
-	w.did("look for %s/%s %d/%d, last: %t", in.OwnerID, in.MessageID, in.Part, in.Attempt, in.Last)
-	return contract.SendResult{}, w.found
+	w.did("look for %s/%s %d/%d, last: %t, alone: %t", in.OwnerID, in.MessageID, in.Part, in.Attempt, in.Last, in.Alone)
+	return contract.SendResult{State: w.state}, w.found
+}
+
+func (w *world) Doubtful(_ context.Context, lease time.Duration, most int) ([]domain.Doubtful, error) {
+	if lease != time.Minute || most != 100 {
+		w.t.Errorf("asked for %d attempts for %s", most, lease)
+	}
+	return w.doubtful, nil
+}
+
+func (w *world) LookedInVain(_ context.Context, ownerID string, key domain.AttemptKey, again time.Duration) (bool, error) {
+	w.did("in vain %s/%s %d/%d, again after %s", ownerID, key.MessageID, key.Part, key.Attempt, again)
+	return w.missing, w.failing
 }
 
 func (w *world) tell(_ context.Context, note contract.UpkeepNote) { w.told = append(w.told, note) }
 
 func TestCloseEnded(t *testing.T) {
 	t.Parallel()
-	const ask, close, giveUp, look = "ask w", "finish o/w/m failed, give up: false", "finish o/w/m failed, give up: true", "look for o/m 1/3, last: true"
+	const ask, close, giveUp, look = "ask w", "finish o/w/m failed, give up: false", "finish o/w/m failed, give up: true",
+		"look for o/m 1/3, last: true, alone: false"
 	attempt := &unresolved{3}
 	terminated := []domain.FlowState{domain.FlowTerminated}
 	for name, test := range map[string]struct {
@@ -125,7 +145,7 @@ func TestCloseEnded(t *testing.T) {
 			w := &test.world
 			w.t = t
 			w.unfinished = []domain.Unfinished{{OwnerID: "o", MessageID: "m", WorkflowID: "w", Age: test.age}}
-			result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{})
+			result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).CloseEnded(t.Context(), contract.Nothing{})
 			if err != nil || result.Seen != 1 || result.Done != test.done || result.More {
 				t.Errorf("got %+v, %v", result, err)
 			}
@@ -168,7 +188,7 @@ func TestCloseEndedGoesOn(t *testing.T) {
 			t.Parallel()
 			w := &test.world
 			w.t, w.unfinished, w.states = t, two, []domain.FlowState{domain.FlowTerminated}
-			result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{})
+			result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).CloseEnded(t.Context(), contract.Nothing{})
 			if result.Seen != test.seen || (err == nil) != (test.kind == "") || (err != nil && domain.KindOf(err) != test.kind) {
 				t.Errorf("got %+v, %v", result, err)
 			}
@@ -180,7 +200,54 @@ func TestCloseEndedGoesOn(t *testing.T) {
 func TestCloseEndedSaysThatThereIsMore(t *testing.T) {
 	t.Parallel()
 	w := &world{t: t, unfinished: make([]domain.Unfinished, 100), states: []domain.FlowState{domain.FlowRunning}}
-	if result, err := upkeep.New(w, w, w.lookUp, w.tell, time.Minute).CloseEnded(t.Context(), contract.Nothing{}); err != nil || !result.More || result.Seen != 100 {
+	if result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).CloseEnded(t.Context(), contract.Nothing{}); err != nil || !result.More || result.Seen != 100 {
 		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
+func TestSeekUnknown(t *testing.T) {
+	t.Parallel()
+	const look, vain = "look for o/m 2/1, last: false, alone: true", "in vain o/m 2/1, again after 1h0m0s"
+	for name, test := range map[string]struct {
+		world
+		calls []string
+		done  int
+		what  string
+	}{
+		"found":                     {world: world{state: contract.SendAccepted}, calls: []string{look}, done: 1, what: "was sent"},
+		"a late answer has told":    {world: world{state: contract.SendSettled}, calls: []string{look}},
+		"not found":                 {world: world{state: contract.SendPending}, calls: []string{look, vain}},
+		"not found the second time": {world: world{state: contract.SendPending, missing: true}, calls: []string{look, vain}, done: 1, what: "counts as not sent"},
+		"Twilio is away":            {world: world{found: domain.Errorf(domain.KindUnavailable, "away")}, calls: []string{look}},
+		"a defect":                  {world: world{found: domain.Errorf(domain.KindInternal, "defect")}, calls: []string{look}},
+		"the account is gone":       {world: world{found: domain.Errorf(domain.KindNotFound, "gone"), missing: true}, calls: []string{look, vain}, done: 1, what: "counts as not sent"},
+		"it cannot be noted": {world: world{state: contract.SendPending, failing: domain.Errorf(domain.KindInternal, "defect")}, calls: []string{look, vain},
+			what: "could not be looked for: defect"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &test.world
+			w.t = t
+			w.doubtful = []domain.Doubtful{{AttemptKey: domain.AttemptKey{MessageID: "m", Part: 2, Attempt: 1}, OwnerID: "o", WorkflowID: "w"}}
+			result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).SeekUnknown(t.Context(), contract.Nothing{})
+			if err != nil || result.Seen != 1 || result.Done != test.done {
+				t.Errorf("got %+v, %v", result, err)
+			}
+			if !slices.Equal(w.calls, test.calls) {
+				t.Errorf("did %q\nwant %q", w.calls, test.calls)
+			}
+			if test.what == "" {
+				if len(result.Notes)+len(w.told) > 0 {
+					t.Errorf("noted %+v, told %+v", result.Notes, w.told)
+				}
+				return
+			}
+			if len(result.Notes) != 1 || !strings.Contains(result.Notes[0].What, test.what) || result.Notes[0].WorkflowID != "w" {
+				t.Errorf("noted %+v, want %q", result.Notes, test.what)
+			}
+			if !reflect.DeepEqual(w.told, result.Notes) {
+				t.Errorf("told %+v, noted %+v", w.told, result.Notes)
+			}
+		})
 	}
 }

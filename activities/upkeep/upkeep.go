@@ -20,6 +20,10 @@ type Store interface {
 	Finish(context.Context, domain.NewFinish) (domain.Finished, error)
 	// LeftUnanswered returns the messages that were superseded for one and that nobody answered.
 	LeftUnanswered(ctx context.Context, ownerID, messageID string) ([]string, error)
+	// Doubtful returns attempts of unknown fate whose flow is over and that are to be looked for by now. They are the caller's for a while.
+	Doubtful(ctx context.Context, lease time.Duration, most int) ([]domain.Doubtful, error)
+	// LookedInVain notes that one was not found: it is looked for again after a while, and then counts as not sent.
+	LookedInVain(ctx context.Context, ownerID string, key domain.AttemptKey, again time.Duration) (missing bool, err error)
 }
 
 // Flows tells what became of a flow.
@@ -39,16 +43,48 @@ type Activities struct {
 	flows  Flows
 	lookUp LookUp
 	tell   Tell
-	after  time.Duration // how long a message is left to its flow before that is asked for, and between two questions
+	wait   Patience
+}
+
+// Patience is how long the jobs wait.
+type Patience struct {
+	After time.Duration // a message is left to its flow for so long before that is asked for, and between two questions
+	Again time.Duration // an attempt of unknown fate that was not found is looked for a second time after so long
 }
 
 // New returns the jobs over what they need.
-func New(store Store, flows Flows, lookUp LookUp, tell Tell, after time.Duration) *Activities {
-	return &Activities{store, flows, lookUp, tell, after}
+func New(store Store, flows Flows, lookUp LookUp, tell Tell, wait Patience) *Activities {
+	return &Activities{store, flows, lookUp, tell, wait}
 }
 
-// A batch is bounded by number, and by time where each may wait for another system.
+// A batch is bounded by number, and by time where each row may wait for another system.
 const (
 	batchSize  = 100
 	batchLimit = 20 * time.Second
 )
+
+// batch does something to each row of a batch, until its time is over: the rest has its turn later. What fails for one row does not hold
+// up the others, unless a system is away that all of them need. A row's note says that something was done.
+func batch[T any](rows []T, do func(T) (*contract.UpkeepNote, error), failed func(T, error) *contract.UpkeepNote) (result contract.UpkeepResult, err error) {
+	began := time.Now()
+	result.More = len(rows) == batchSize
+	for _, row := range rows {
+		if time.Since(began) > batchLimit {
+			break
+		}
+		result.Seen++
+		note, err := do(row)
+		switch {
+		case err != nil && domain.KindOf(err) == domain.KindUnavailable:
+			return result, err
+		case err != nil:
+			note = failed(row, err)
+		case note != nil:
+			result.Done++
+		}
+		if note != nil {
+			result.Notes = append(result.Notes, *note)
+		}
+	}
+	return result, nil
+}

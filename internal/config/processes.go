@@ -276,11 +276,16 @@ func (c *Roles) check() []error {
 // Upkeep says how patient the jobs of the role upkeep are.
 type Upkeep struct {
 	SweepAfter time.Duration `env:"PARLEY_SWEEP_AFTER" default:"2m" meaning:"how long a message is left to its flow before Temporal is asked whether that is over, and between two questions"`
+	SweepAgain time.Duration `env:"PARLEY_SWEEP_AGAIN" default:"1h" meaning:"after how long an attempt of unknown fate is looked for in Twilio's list a second time, before it counts as not sent"`
 }
 
 func (c *Upkeep) check() []error {
-	if c.SweepAfter <= 0 {
-		return []error{fmt.Errorf("PARLEY_SWEEP_AFTER: want a length of time above 0, got %s", c.SweepAfter)}
+	return append(positive("PARLEY_SWEEP_AFTER", c.SweepAfter), positive("PARLEY_SWEEP_AGAIN", c.SweepAgain)...)
+}
+
+func positive(name string, d time.Duration) []error {
+	if d <= 0 {
+		return []error{fmt.Errorf("%s: want a length of time above 0, got %s", name, d)}
 	}
 	return nil
 }

@@ -55,5 +55,8 @@ func OptedOut(errorCode int) bool {
 	return errorCode == 21610 || errorCode == 63014 || errorCode == 63033
 }
 
+// Due reports whether a message that Twilio accepted is charged, as far as its status tells: one that failed or was canceled is not.
+func (s Status) Due() bool { return s != StatusFailed && s != StatusCanceled }
+
 // Final reports whether Twilio has nothing more to say about the delivery (a read receipt may still follow).
 func (s Status) Final() bool { return s.Rank() >= StatusCanceled.Rank() }

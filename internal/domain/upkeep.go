@@ -10,6 +10,13 @@ type Unfinished struct {
 	Age        time.Duration // since it was stored
 }
 
+// Doubtful is an attempt of unknown fate whose flow is over.
+type Doubtful struct {
+	AttemptKey
+	OwnerID    string
+	WorkflowID string
+}
+
 // FlowState is what Temporal says of a flow.
 type FlowState string
 

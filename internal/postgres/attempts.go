@@ -45,7 +45,8 @@ func standing(ctx context.Context, tx pgx.Tx, key domain.AttemptKey) (attempt do
 const standingFirst = `ORDER BY attempt = $3 AND resolved_at IS NULL DESC, state = 'accepted' DESC, attempt = $3 DESC LIMIT 1`
 
 func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
-	if _, err := bind(ctx, tx, r.AttemptKey, r.Sid); err != nil {
+	bound, err := bind(ctx, tx, r.AttemptKey, r.Sid)
+	if err != nil {
 		return err
 	}
 	if domain.OptedOut(r.ErrorCode) { // a look-up may be the first to tell
@@ -53,7 +54,13 @@ func accept(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 			return err
 		}
 	}
-	return moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments, r.Price))
+	if err := moveStatus(ctx, tx, r.AttemptKey, r.Sid, newsOf(r.Status, r.ErrorCode, r.Segments, r.Price)); err != nil {
+		return err
+	}
+	if !bound.over && r.Status.Due() { // nearly always
+		return nil
+	}
+	return leaveAgain(ctx, tx, r.MessageID)
 }
 
 func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
@@ -77,7 +84,10 @@ func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 			return err
 		}
 	}
-	return showBest(ctx, tx, r.AttemptKey)
+	if err := showBest(ctx, tx, r.AttemptKey); err != nil {
+		return err
+	}
+	return leaveAgain(ctx, tx, r.MessageID)
 }
 
 // Accepted returns the sid of an accepted attempt with its account, or KindNotFound.

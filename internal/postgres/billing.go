@@ -13,7 +13,8 @@ import (
 // A reply's unit goes through these states, all under the pair's lock:
 //
 //	(none) --Reserve--> the pair's --claim--> the message's --accepted--> charged --failed--> credited
-//	                     |                     `--Finish, nothing sent--> the pair's, where others of the turn need it, else released
+//	                     |                     |--Finish, nothing sent--> the pair's, where others of the turn need it, else released
+//	                     |                     `--Finish, perhaps sent--> still the message's, until Twilio's list tells: charged, or as above
 //	                     `--the last of the turn leaves--> released
 //
 // Segments are the message's from its claim on. The ledger has an entry for every change, and usage the sums.
@@ -189,6 +190,7 @@ type amount struct {
 	reserved, charged int
 	period            *time.Time
 	due               int // what Twilio accepted, and did not fail to deliver
+	doubtful          int // what may turn out to have been sent
 }
 
 // account is how the bill of a message stands.
@@ -198,26 +200,27 @@ type account struct {
 	unit              *time.Time // the period of the pair's unit, nil where it has none
 	others            bool       // of the turn count on the pair's unit
 	accepted          bool       // some attempt
-	doubtful          bool       // some attempt may have been sent
 }
 
 func accountOf(ctx context.Context, tx pgx.Tx, messageID string) (a account, err error) {
 	err = tx.QueryRow(ctx, `
-		SELECT m.replies_reserved, m.replies_charged, m.replies_period, coalesce(sent.replies, 0),
-			m.segments_reserved, m.segments_charged, m.segments_period, coalesce(sent.segments, 0),
-			m.turn, p.unit_period, coalesce(sent.accepted, false), coalesce(sent.doubtful, false),
+		SELECT m.replies_reserved, m.replies_charged, m.replies_period, coalesce(sent.replies, 0), coalesce(sent.doubtful_replies, 0),
+			m.segments_reserved, m.segments_charged, m.segments_period, coalesce(sent.segments, 0), coalesce(sent.doubtful_segments, 0),
+			m.turn, p.unit_period, coalesce(sent.accepted, false),
 			EXISTS (SELECT FROM messages o WHERE o.pair_id = m.pair_id AND o.message_id <> m.message_id AND o.direction = 'inbound'
 				AND (o.turn = 'joined' OR o.reply_state = 'pending'))
 		FROM messages m JOIN pairs p USING (pair_id) CROSS JOIN LATERAL (
 			SELECT sum(a.segments) FILTER (WHERE due) AS segments, max(1) FILTER (WHERE due AND NOT d.fixed) AS replies,
-				bool_or(a.state = 'accepted') AS accepted, bool_or(a.state IN ('begun', 'unknown')) AS doubtful
+				sum(a.segments) FILTER (WHERE doubtful) AS doubtful_segments, max(1) FILTER (WHERE doubtful AND NOT d.fixed) AS doubtful_replies,
+				bool_or(a.state = 'accepted') AS accepted
 			FROM send_attempts a LEFT JOIN drafts d USING (draft_id),
-				LATERAL (SELECT a.state = 'accepted' AND a.status NOT IN ('failed', 'canceled') AS due) AS judged
+				LATERAL (SELECT a.state = 'accepted' AND a.status NOT IN ('failed', 'canceled') AS due,
+					a.state IN ('begun', 'unknown') AND NOT a.missing AS doubtful) AS judged
 			WHERE a.message_id = m.message_id
 		) sent WHERE m.message_id = $1`, messageID).Scan(
-		&a.replies.reserved, &a.replies.charged, &a.replies.period, &a.replies.due,
-		&a.segments.reserved, &a.segments.charged, &a.segments.period, &a.segments.due,
-		&a.turn, &a.unit, &a.accepted, &a.doubtful, &a.others)
+		&a.replies.reserved, &a.replies.charged, &a.replies.period, &a.replies.due, &a.replies.doubtful,
+		&a.segments.reserved, &a.segments.charged, &a.segments.period, &a.segments.due, &a.segments.doubtful,
+		&a.turn, &a.unit, &a.accepted, &a.others)
 	return a, err
 }
 
@@ -270,7 +273,7 @@ func (n *amount) charge(ctx context.Context, tx pgx.Tx, b bill, meter domain.Met
 }
 
 // leave charges a message whose flow is over, and hands back what it does not need: the unit to the others of its turn, if there are any.
-// What turns up later to have been sent is charged then. Running it twice is harmless. The caller holds the pair.
+// What may have been sent it keeps until that is known. Running it again, whenever more is known, is harmless. The caller holds the pair.
 func leave(ctx context.Context, tx pgx.Tx, b bill) error {
 	a, err := charge(ctx, tx, b)
 	if err != nil {
@@ -278,8 +281,8 @@ func leave(ctx context.Context, tx pgx.Tx, b bill) error {
 	}
 	a.turn = "left"
 	unit := a.unit
-	if a.replies.reserved > 0 && unit == nil && a.others {
-		unit, a.replies.reserved = a.replies.period, 0
+	if a.replies.spare() > 0 && unit == nil && a.others {
+		unit, a.replies.reserved = a.replies.period, a.replies.reserved-1
 	}
 	if err := a.handBack(ctx, tx, b); err != nil {
 		return err
@@ -296,18 +299,22 @@ func leave(ctx context.Context, tx pgx.Tx, b bill) error {
 	return setPairUnit(ctx, tx, b.messageID, unit)
 }
 
-// handBack releases what is reserved and not charged.
+// handBack releases what is reserved and not needed any more.
 func (a *account) handBack(ctx context.Context, tx pgx.Tx, b bill) error {
-	return errors.Join(a.replies.release(ctx, tx, b, domain.MeterReplies), a.segments.release(ctx, tx, b, domain.MeterSegments))
+	return errors.Join(
+		a.replies.release(ctx, tx, b, domain.MeterReplies, a.replies.spare()),
+		a.segments.release(ctx, tx, b, domain.MeterSegments, a.segments.spare()))
 }
 
-func (n *amount) release(ctx context.Context, tx pgx.Tx, b bill, meter domain.Meter) error {
-	if n.reserved == 0 {
+// spare is what is reserved beyond what may turn out to have been sent.
+func (n *amount) spare() int { return max(0, n.reserved-n.doubtful) }
+
+func (n *amount) release(ctx context.Context, tx pgx.Tx, b bill, meter domain.Meter, quantity int) error {
+	if quantity == 0 {
 		return nil
 	}
-	released := n.reserved
-	n.reserved = 0
-	return b.post(ctx, tx, entryRelease, meter, released, *n.period)
+	n.reserved -= quantity
+	return b.post(ctx, tx, entryRelease, meter, quantity, *n.period)
 }
 
 // pay has the claim of part 1 pay for the whole message: the unit, where a model wrote it, and the segments of all parts. What the
@@ -340,7 +347,7 @@ func (n *amount) hold(ctx context.Context, tx pgx.Tx, b bill, segments int, alwa
 	if n.reserved+n.charged >= segments {
 		return domain.QuotaGranted, nil
 	}
-	if err := n.release(ctx, tx, b, domain.MeterSegments); err != nil {
+	if err := n.release(ctx, tx, b, domain.MeterSegments, n.reserved); err != nil {
 		return "", err
 	}
 	period, state, err := b.take(ctx, tx, domain.MeterSegments, segments, always)

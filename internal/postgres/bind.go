@@ -9,12 +9,19 @@ import (
 	"parley/internal/domain"
 )
 
+// binding is what it came to to bind an attempt.
+type binding struct {
+	// found says that a flow may be looking for the attempt, or be parked about it: its fate is unknown, a person is waited for, or its
+	// answer is late. Before that the answer to the POST tells the flow.
+	found bool
+	over  bool // its flow is over: it does not settle any more
+}
+
 // bind says that Twilio accepted an attempt under a sid, whatever was believed of it before, and with it that the
-// message is answered (inbound) or sent (outbound), even where its flow has given up meanwhile. It reports whether a flow may be
-// looking for the attempt, or be parked about it: its fate is unknown, a person is waited for, or its answer is late. Before that
-// the answer to the POST tells the flow. The caller holds the pair.
-func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) (found bool, err error) {
-	var last, over bool
+// message is answered (inbound) or sent (outbound), even where its flow has given up meanwhile. An attempt that was bound before stays as
+// it is. The caller holds the pair, and calls leaveAgain once it has moved the status, where the flow is over.
+func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) (b binding, err error) {
+	var last bool
 	err = tx.QueryRow(ctx, `
 		WITH old AS (
 			SELECT a.state = 'unknown' OR m.park IS NOT NULL OR a.post_before < clock_timestamp() AS sought, m.finished_at IS NOT NULL AS over
@@ -24,9 +31,9 @@ func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) (fo
 		UPDATE send_attempts SET state = 'accepted', twilio_sid = $4, error_code = 0, error_kind = '', error_message = '',
 			resolved_at = coalesce(resolved_at, clock_timestamp()), price_at = clock_timestamp()
 		FROM old WHERE message_id = $1 AND part = $2 AND attempt = $3
-		RETURNING old.sought, old.over, last_part`, key.MessageID, key.Part, key.Attempt, sid).Scan(&found, &over, &last)
+		RETURNING old.sought, old.over, last_part`, key.MessageID, key.Part, key.Attempt, sid).Scan(&b.found, &b.over, &last)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
+		return binding{}, nil
 	}
 	if err == nil && last {
 		err = giveUp(ctx, tx, key.MessageID)
@@ -38,10 +45,7 @@ func bind(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, sid string) (fo
 	default:
 		err = unpark(ctx, tx, key)
 	}
-	if err == nil && over { // a flow that is not over settles itself
-		err = chargeLate(ctx, tx, key.MessageID)
-	}
-	return found, err
+	return b, err
 }
 
 // unpark notes that a flow does not wait for a person any more, where it was this part that it waited about.
@@ -69,12 +73,18 @@ func answered(ctx context.Context, tx pgx.Tx, key domain.AttemptKey) error {
 	return err
 }
 
-// chargeLate charges what turned up of a message after its flow was over.
-func chargeLate(ctx context.Context, tx pgx.Tx, messageID string) error {
+// leaveAgain makes the bill of a message right whose flow is over, after something turned up about it: what was sent is charged, what
+// failed is credited, what was kept for an attempt of unknown fate is handed back. A flow that is not over does so itself. The caller
+// holds the pair.
+func leaveAgain(ctx context.Context, tx pgx.Tx, messageID string) error {
 	b := bill{messageID: messageID}
-	if err := tx.QueryRow(ctx, `SELECT owner_id, workflow_id FROM messages WHERE message_id = $1`, messageID).Scan(&b.ownerID, &b.workflowID); err != nil {
+	err := tx.QueryRow(ctx, `
+		SELECT owner_id, workflow_id FROM messages WHERE message_id = $1 AND finished_at IS NOT NULL`, messageID).Scan(&b.ownerID, &b.workflowID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	_, err := charge(ctx, tx, b)
-	return err
+	return leave(ctx, tx, b)
 }

@@ -88,6 +88,13 @@ func closeMessage(ctx context.Context, tx pgx.Tx, in domain.NewFinish) (finished
 	if err != nil {
 		return finished, err
 	}
+	if rows.unknown { // upkeep looks for them from now on
+		if _, err := tx.Exec(ctx, `
+			UPDATE send_attempts SET look_at = clock_timestamp() WHERE message_id = $1 AND state = 'unknown' AND look_at IS NULL AND NOT missing`,
+			in.MessageID); err != nil {
+			return finished, err
+		}
+	}
 	if err := leave(ctx, tx, bill{in.OwnerID, in.WorkflowID, in.MessageID}); err != nil {
 		return finished, err
 	}

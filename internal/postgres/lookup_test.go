@@ -87,7 +87,7 @@ func TestAnOlderAttemptThatGotThroughEndsTheSearch(t *testing.T) {
 	f.lose(t, 1, 1)
 	f.begin(t, 1, 2)
 	f.apply(t, callback(f.key(1, 1), sid, domain.StatusSent, 0))
-	sought, err := s.messages.Sought(t.Context(), acme, f.key(1, 2))
+	sought, err := s.messages.Sought(t.Context(), acme, f.key(1, 2), false)
 	must(t, err)
 	equal(t, "sought while it is not resolved", sought.Number, 2)
 	got := f.resolve(t, 1, 2, domain.Resolution{State: domain.AttemptUnknown, Error: "time-out"})
@@ -97,7 +97,7 @@ func TestAnOlderAttemptThatGotThroughEndsTheSearch(t *testing.T) {
 	want := domain.Attempt{Number: 1, State: domain.AttemptAccepted, Sid: sid, Status: domain.StatusSent}
 	equal(t, "declared unknown", f.declare(t, 1, 2), want)
 	equal(t, "attempt 2", f.attemptState(t, 1, 2), domain.AttemptUnknown)
-	sought, err = s.messages.Sought(t.Context(), acme, f.key(1, 2))
+	sought, err = s.messages.Sought(t.Context(), acme, f.key(1, 2), false)
 	must(t, err)
 	equal(t, "sought", sought.Attempt, want)
 	equal(t, "refused after all", f.resolve(t, 1, 2, domain.Resolution{State: domain.AttemptRefused, ErrorCode: 21211}), want)
@@ -120,7 +120,7 @@ func TestDeclareUnknownAndSoughtAreScoped(t *testing.T) {
 			}
 			_, err := s.messages.DeclareUnknown(t.Context(), owner, key)
 			wantKind(t, err, domain.KindNotFound)
-			_, err = s.messages.Sought(t.Context(), owner, key)
+			_, err = s.messages.Sought(t.Context(), owner, key, false)
 			wantKind(t, err, domain.KindNotFound)
 		})
 	}
@@ -137,7 +137,7 @@ func TestSought(t *testing.T) {
 			t.Parallel()
 			sought := func(part, attempt int, want domain.Attempt, body string) domain.Sought {
 				t.Helper()
-				got, err := s.messages.Sought(t.Context(), acme, f.key(part, attempt))
+				got, err := s.messages.Sought(t.Context(), acme, f.key(part, attempt), false)
 				must(t, err)
 				equal(t, "attempt", got.Attempt, want)
 				if got.AccountSid != account || got.From != ourNumber || got.To != f.person || got.Body != body {

@@ -12,31 +12,36 @@ import (
 // ApplyStatus keeps what Twilio said about a message of ours and moves the attempt's status forward, never back: events
 // come late, twice, out of order, and before the response to the POST. Running it twice adds an event and moves nothing.
 //
-// Nearly always the attempt that the event names is the one that has its sid: then all of it is one round trip. Else it has to be found,
-// and perhaps bound: that is a second transaction.
+// Nearly always the attempt that the event names is the one that has its sid, and the bill stays as it is: then all of it is one round
+// trip. Else it has to be found, perhaps bound, and a message whose flow is over charged or credited: that is a second transaction.
 func (m *Messages) ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error) {
 	event.MessageID, event.Status = text(event.MessageID), domain.Status(text(string(event.Status)))
-	change, bound, err := m.applyBound(ctx, event)
-	if err == nil && !bound {
+	var change domain.StatusChange
+	var applied bool
+	var err error
+	if event.Status.Due() {
+		change, applied, err = m.applyBound(ctx, event)
+	}
+	if err == nil && !applied {
 		change, err = m.applyFound(ctx, event)
 	}
 	return change, mapError("status", err)
 }
 
-// applyBound applies an event to the attempt that it names, if that is bound to its sid; else it does nothing.
+// applyBound applies an event to the attempt that it names, if that is bound to its sid and due; else it does nothing.
 //
 // A batch is one transaction. Its statements are sent before any is answered, and each reads the tables as they are when its turn
 // comes: those after the first as they are once the pair is held.
-func (m *Messages) applyBound(ctx context.Context, event domain.StatusEvent) (change domain.StatusChange, bound bool, err error) {
+func (m *Messages) applyBound(ctx context.Context, event domain.StatusEvent) (change domain.StatusChange, applied bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		SELECT FROM messages m JOIN pairs p USING (pair_id) WHERE m.message_id = $1 AND m.account_sid = $2 FOR UPDATE OF p`,
 		event.MessageID, event.AccountSid)
-	batch.Queue(applyEvent, eventArgs(event)...).QueryRow(func(row pgx.Row) (err error) {
+	batch.Queue(applyEvent, eventArgs(event, true)...).QueryRow(func(row pgx.Row) (err error) {
 		change, err = scanChange(row, event.AttemptKey)
-		if bound = err == nil; errors.Is(err, pgx.ErrNoRows) {
+		if applied = err == nil; errors.Is(err, pgx.ErrNoRows) {
 			return nil // an error of the batch would cost pgx's descriptions of its statements, and the next one a round trip
 		}
 		return err
@@ -46,7 +51,7 @@ func (m *Messages) applyBound(ctx context.Context, event domain.StatusEvent) (ch
 		batch.Queue(withdrawByError, event.MessageID, event.Part, event.Attempt, event.ErrorCode, event.AccountSid, event.Sid)
 	}
 	err = m.pool.SendBatch(ctx, batch).Close()
-	return change, bound, err
+	return change, applied, err
 }
 
 // applyFound applies an event to the attempt that it is about, by its sid or by the parameters of ours, and binds it. An event about
@@ -71,21 +76,24 @@ func (m *Messages) applyFound(ctx context.Context, event domain.StatusEvent) (ch
 // apply binds an attempt to an event's sid, if it has none, and applies the event to it. It returns pgx.ErrNoRows where the attempt has
 // another sid. The caller holds the pair.
 func apply(ctx context.Context, tx pgx.Tx, key domain.AttemptKey, event domain.StatusEvent) (change domain.StatusChange, err error) {
-	found, err := bind(ctx, tx, key, event.Sid)
+	bound, err := bind(ctx, tx, key, event.Sid)
 	if err != nil {
 		return change, err
 	}
 	event.AttemptKey = key
-	if change, err = scanChange(tx.QueryRow(ctx, applyEvent, eventArgs(event)...), key); err != nil {
+	if change, err = scanChange(tx.QueryRow(ctx, applyEvent, eventArgs(event, false)...), key); err != nil {
 		return change, err
 	}
-	change.Found = found
+	change.Found = bound.found
 	if domain.OptedOut(event.ErrorCode) {
 		if err := withdraw(ctx, tx, key, event.ErrorCode); err != nil {
 			return change, err
 		}
 	}
-	return change, showBest(ctx, tx, key)
+	if err := showBest(ctx, tx, key); err != nil {
+		return change, err
+	}
+	return change, leaveAgain(ctx, tx, key.MessageID)
 }
 
 // attemptOf finds the attempt that an event is about, within the verified account: by its sid, else (NULLs sort last) by
@@ -119,11 +127,13 @@ const forward = `
 		segments = CASE WHEN $7 > 0 THEN $7 ELSE segments END,
 		price_micros = coalesce($8, price_micros), price_unit = coalesce($9, price_unit), price_at = CASE WHEN $8::bigint IS NULL THEN price_at END`
 
-// applyEvent keeps an event and moves the attempt that it names forward, if that is the one that has its sid. See eventArgs.
+// applyEvent keeps an event and moves the attempt that it names forward, if that is the one that has its sid, and, where only such are
+// wanted, is due. See eventArgs.
 const applyEvent = `
 	WITH bound AS (
 		SELECT owner_id, status AS old_status, error_code AS old_code FROM send_attempts
 		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND account_sid = $10 AND twilio_sid = $11
+			AND NOT ($15 AND status IN ('failed', 'canceled'))
 	), kept AS (
 		INSERT INTO message_events (owner_id, account_sid, twilio_sid, message_id, part, attempt, source, status, error_code)
 		SELECT owner_id, $10, $11, $1, $2, $3, $12, $13, $14 FROM bound
@@ -133,9 +143,9 @@ const applyEvent = `
 	)
 	SELECT m.workflow_id, moved.status, moved.error_code, old_status, old_code FROM moved, messages m WHERE m.message_id = $1`
 
-func eventArgs(event domain.StatusEvent) []any {
+func eventArgs(event domain.StatusEvent, onlyDue bool) []any {
 	return append(newsOf(event.Status, event.ErrorCode, 0, event.Price).args(event.AttemptKey),
-		event.AccountSid, event.Sid, event.Source, event.Status, event.ErrorCode)
+		event.AccountSid, event.Sid, event.Source, event.Status, event.ErrorCode, onlyDue)
 }
 
 // scanChange reads the row of applyEvent.

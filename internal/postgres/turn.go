@@ -70,7 +70,7 @@ func (t turn) yields(ctx context.Context, tx pgx.Tx, b bill) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if a.unit != nil || (a.replies.reserved > 0 && !a.doubtful) {
+	if a.unit != nil || (a.replies.reserved > 0 && a.replies.doubtful == 0) {
 		return true, nil
 	}
 	state, err := takeUnit(ctx, tx, b)

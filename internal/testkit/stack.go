@@ -33,6 +33,9 @@ type Options struct {
 // shortSettings are waits as an impatient owner would set them.
 func shortSettings() []string { return []string{"delivery_check=1s", "delivery_grace=2s"} }
 
+// shortPatience has upkeep ask for every flow that is older than a moment: a test that it disturbs has found something.
+func shortPatience() []string { return []string{"PARLEY_SWEEP_AFTER=1s", "PARLEY_SWEEP_AGAIN=1s"} }
+
 // Stack is a whole Parley of one test: a database, a namespace, the simulator, the webhook and its workers, each a built
 // process of its own, with an owner who has one account and one number.
 type Stack struct {
@@ -87,7 +90,7 @@ func NewStack(t testing.TB, o Options) *Stack {
 	s.Simulator = Start(t, "simulator", "PARLEY_SIMULATOR_LISTEN="+simulator, "TWILIO_ACCOUNT_SID="+s.AccountSid,
 		"TWILIO_AUTH_TOKEN="+s.AuthToken, "PARLEY_SIMULATOR_INBOUND_URL="+s.PublicURL+"/webhooks/twilio/inbound")
 	s.Webhook = s.startWebhook(webhook)
-	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), o.Env)
+	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), shortPatience(), o.Env)
 	s.startWorkers(o.PerRole)
 	s.Webhook.AwaitReady()
 	return s

@@ -12,7 +12,7 @@ import (
 )
 
 // Upkeep has the schedule of a job run it at once, as an operator would, and returns what it came to.
-func (s *Stack) Upkeep(job contract.Activity[contract.Nothing, contract.UpkeepResult]) (result contract.UpkeepResult) {
+func (s *Stack) Upkeep(job contract.Job) (result contract.UpkeepResult) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
