@@ -21,7 +21,7 @@ reset: build ## remove all that make run keeps
 	@exec bin/dev reset
 
 test: build ## the tests
-	bin/dev test -timeout 30m ./...
+	bin/dev test -timeout 45m ./...
 
 test-all: test-race test-long fuzz ## what takes longer: the race detector, crashes and faults by the hundred, fuzzing, another system's vet
 	GOOS=darwin GOARCH=arm64 go vet -tags long ./...
@@ -30,7 +30,7 @@ test-race: build
 	bin/dev test -race -timeout 30m $$(go list ./... | grep -v /e2e$$)
 
 test-long: build
-	bin/dev test -tags long ./e2e -run '^TestLong' -count=1 -v -timeout 20m
+	bin/dev test -tags long ./e2e -run '^TestLong' -count=1 -v -timeout 30m
 
 fuzz:
 	go test ./internal/twilio -run '^$$' -fuzz FuzzVerify -fuzztime 20s
