@@ -46,10 +46,12 @@ func TestSpooledMessagesAreStartedOnceTemporalIsBack(t *testing.T) {
 			b.accepts(t, received, inbox.Spooled)
 			arrived = append(arrived, received.ReceivedAt)
 			time.Sleep(10 * time.Millisecond)
+			synctest.Wait()
 		}
 		before := b.flows.tried()
 		defer b.runs(t)()
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if tries := b.flows.tried() - before - 16; tries > 200 {
 			t.Errorf("%d starts tried in ten minutes, want at most one every few seconds", tries)
 		}
@@ -58,6 +60,7 @@ func TestSpooledMessagesAreStartedOnceTemporalIsBack(t *testing.T) {
 		}
 		b.flows.fail(nil)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if b.spool.waiting() != 0 || len(b.flows.started) != messages {
 			t.Fatalf("%d still wait, %d were started, 5 s after Temporal's return", b.spool.waiting(), len(b.flows.started))
 		}
@@ -74,6 +77,7 @@ func TestSpooledMessagesAreStartedOnceTemporalIsBack(t *testing.T) {
 		}
 		b.accepts(t, message(1000), inbox.Started)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if n := b.figure(t, "parley.webhook.spool.messages"); n != 0 {
 			t.Errorf("the gauge shows %v messages, want none", n)
 		}
@@ -91,6 +95,7 @@ func TestASpooledMessageThatWasStartedMeanwhileIsDropped(t *testing.T) {
 		}
 		stop := b.runs(t)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		stop()
 		if b.spool.waiting() != 0 || len(b.flows.started) != 1 {
 			t.Errorf("%d wait, %d were started", b.spool.waiting(), len(b.flows.started))
@@ -115,6 +120,7 @@ func TestAPoisonedRowIsKeptAndHoldsUpNothing(t *testing.T) {
 		}
 		stop := b.runs(t)
 		time.Sleep(15 * time.Second)
+		synctest.Wait()
 		stop()
 		if len(b.flows.started) != 2 || b.spool.waiting() != 2 {
 			t.Errorf("%d were started, %d wait; want two each", len(b.flows.started), b.spool.waiting())
@@ -142,11 +148,13 @@ func TestASpoolThatIsAwayIsLookedForAgain(t *testing.T) {
 		b.spool.fail(away("Postgres"))
 		defer b.runs(t)()
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if lines := strings.Count(b.log.String(), "spool not read"); lines < 100 || lines > 200 {
 			t.Errorf("looked %d times in ten minutes, want about every four seconds", lines)
 		}
 		b.spool.fail(nil)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if len(b.flows.started) != 1 {
 			t.Error("not started 5 s after Postgres's return")
 		}

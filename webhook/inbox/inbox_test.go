@@ -116,12 +116,14 @@ func TestWhileTemporalIsAwayRequestsAreShort(t *testing.T) {
 			})
 			synctest.Wait()
 			time.Sleep(time.Second / each)
+			synctest.Wait()
 		}
 		posts.Wait()
 		if waited.Load() != seconds/7 { // one second, then the start's six
 			t.Errorf("%d messages of %d waited, want %d", waited.Load(), seconds*each, seconds/7)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		close(b.flows.hold)
 		b.accepts(t, message(1000), inbox.Started)
 		b.accepts(t, message(1001), inbox.Started)
@@ -154,6 +156,7 @@ func TestAPanicLeavesNobodyTrying(t *testing.T) {
 				t.Errorf("accepted as %q, %v", got, err)
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 		}
 		if flows.tries != 2 {
 			t.Errorf("tried %d times, want 2", flows.tries)
