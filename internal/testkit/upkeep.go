@@ -18,15 +18,19 @@ func (s *Stack) Upkeep(job contract.Job) (result contract.UpkeepResult) {
 	defer cancel()
 	schedule := s.Temporal.Client.ScheduleClient().GetHandle(ctx, contract.Schedule{Job: job}.ID())
 	before, err := schedule.Describe(ctx)
-	if err == nil {
-		// Beside one that runs by the clock.
-		err = schedule.Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL})
-	}
 	if err != nil {
 		s.t.Fatalf("testkit: schedule of %s: %v", job.Name, err)
 	}
 	var run *client.ScheduleWorkflowExecution
+	asked := time.Time{}
 	Eventually(s.t, time.Minute, func() error {
+		// A flow that a schedule starts is named by the second: beside one of that second that runs, by the clock or by hand, it is dropped.
+		if time.Since(asked) > 2*time.Second {
+			asked = time.Now()
+			if err := schedule.Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL}); err != nil {
+				return err
+			}
+		}
 		now, err := schedule.Describe(ctx)
 		if err != nil {
 			return err
