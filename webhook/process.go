@@ -40,7 +40,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 			p.close()
 		}
 	}()
-	cipher, err := secrets.Load(settings.Keyset.Keyset, settings.KeysetFile)
+	cipher, err := secrets.Load(secrets.Source{Variable: "PARLEY_KEYSET", Text: settings.Keyset.Keyset, File: settings.KeysetFile})
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 		return err
 	}
 	defer pool.Close()
-	cipher, err := secrets.Load(settings.Keyset.Keyset, settings.KeysetFile)
+	cipher, err := secrets.Load(secrets.Source{Variable: "PARLEY_KEYSET", Text: settings.Keyset.Keyset, File: settings.KeysetFile})
 	if err != nil {
 		return err
 	}
