@@ -31,7 +31,7 @@ const (
 func (p *parts) doctor(ctx context.Context) doctor.Report {
 	var settings config.Doctor
 	x := examination{parts: p, web: doctor.NewWeb(), problems: config.Read(&settings, p.getenv)}
-	p.settings = &config.Starter{Log: settings.Log, Database: settings.Database, Keyset: settings.Keyset, Twilio: settings.Twilio}
+	p.settings = &config.Starter{Log: settings.Log, Database: settings.Database, Keyset: settings.Keyset, Payloads: settings.Payloads, Twilio: settings.Twilio}
 	x.examineDatabase(ctx)
 	x.examineTemporal()
 	x.examineReach(settings)
@@ -77,7 +77,7 @@ func (x *examination) examineDatabase(ctx context.Context) {
 			x.problems = append(x.problems, err)
 		}
 	}
-	cipher, noKeyset := secrets.Load(x.settings.Keyset.Keyset, x.settings.KeysetFile)
+	cipher, noKeyset := secrets.Load(x.settings.Keyset.Source())
 	directory := postgres.NewDirectory(pool, cipher)
 	x.add(ofDatabase,
 		doctor.Database(func(ctx context.Context) (postgres.Server, error) {
@@ -106,7 +106,7 @@ func (x *examination) examineTemporal() {
 	if err != nil {
 		x.problems = append(x.problems, err)
 	} else {
-		system, queues, flows = x.temporal.WorkflowService(), x.temporal, flow.New(x.temporal)
+		system, queues, flows = x.temporal.WorkflowService(), x.temporal, flow.New(x.temporal, x.payloads)
 	}
 	x.add(ofTemporal, doctor.Temporal(address, system), doctor.Namespace(made), doctor.SearchAttributes(made), doctor.Workers(queues),
 		doctor.Parked(flows.CountParked))

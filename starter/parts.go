@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 	"os/user"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"parley/internal/config"
 	"parley/internal/postgres"
@@ -28,6 +28,7 @@ type parts struct {
 	settings *config.Starter
 	pool     *postgres.Pool
 	temporal client.Client
+	payloads converter.DataConverter // of temporal
 }
 
 func (p *parts) forCommands() cli.Parts {
@@ -97,7 +98,7 @@ func (p *parts) secret(ctx context.Context) (*postgres.Pool, *secrets.Cipher, er
 	if err != nil {
 		return nil, nil, err
 	}
-	cipher, err := secrets.Load(p.settings.Keyset.Keyset, p.settings.KeysetFile)
+	cipher, err := secrets.Load(p.settings.Keyset.Source())
 	return pool, cipher, err
 }
 
@@ -131,10 +132,15 @@ func (p *parts) connect() (client.Client, error) {
 		return nil, err
 	}
 	if p.temporal == nil {
-		logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: settings.Level()}))
-		if p.temporal, err = temporalclient.New(p.getenv, logger, nil); err != nil {
+		cipher, err := secrets.Load(settings.Payloads.Source())
+		if err != nil {
 			return nil, err
 		}
+		logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: settings.Level()}))
+		if p.temporal, err = temporalclient.New(p.getenv, cipher, logger, nil); err != nil {
+			return nil, err
+		}
+		p.payloads = temporalclient.NewDataConverter(cipher)
 	}
 	return p.temporal, nil
 }
@@ -144,7 +150,7 @@ func (p *parts) flows(context.Context) (*flow.Flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return flow.New(temporal), nil
+	return flow.New(temporal, p.payloads), nil
 }
 
 func (p *parts) twilio(context.Context) (cli.Twilio, error) {
@@ -169,17 +175,17 @@ func (p *parts) provisioned() (parts provision.Parts, address string, err error)
 	if err != nil {
 		return provision.Parts{}, "", err
 	}
-	options, err := temporalclient.Options(p.getenv, slog.New(slog.DiscardHandler), nil)
+	address, namespace, err := temporalclient.Where(p.getenv)
 	if err != nil {
 		return provision.Parts{}, "", err
 	}
 	return provision.Parts{
 		Migrate:    p.migrate,
-		Namespace:  cmp.Or(options.Namespace, client.DefaultNamespace),
+		Namespace:  namespace,
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
 		Schedules:  temporal.ScheduleClient(),
-	}, cmp.Or(options.HostPort, client.DefaultHostPort), nil
+	}, address, nil
 }
 
 // migrate works through the pool, so that it reaches the database in the one way that poolers allow.

@@ -27,18 +27,23 @@ func environment(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	payloads, err := secrets.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	profile := filepath.Join(t.TempDir(), "temporal.toml")
 	if err := os.WriteFile(profile, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return map[string]string{
-		"DATABASE_URL":         "postgres://parley@127.0.0.1:1/parley?connect_timeout=1",
-		"TEMPORAL_ADDRESS":     "127.0.0.1:1",
-		"TEMPORAL_CONFIG_FILE": profile,
-		"PARLEY_KEYSET":        keyset,
-		"PARLEY_PUBLIC_URL":    "https://parley.example",
-		"PARLEY_LISTEN":        "127.0.0.1:0",
-		"PARLEY_ADMIN_LISTEN":  "127.0.0.1:0",
+		"DATABASE_URL":          "postgres://parley@127.0.0.1:1/parley?connect_timeout=1",
+		"TEMPORAL_ADDRESS":      "127.0.0.1:1",
+		"TEMPORAL_CONFIG_FILE":  profile,
+		"PARLEY_KEYSET":         keyset,
+		"PARLEY_PAYLOAD_KEYSET": payloads,
+		"PARLEY_PUBLIC_URL":     "https://parley.example",
+		"PARLEY_LISTEN":         "127.0.0.1:0",
+		"PARLEY_ADMIN_LISTEN":   "127.0.0.1:0",
 	}
 }
 

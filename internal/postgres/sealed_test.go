@@ -12,7 +12,7 @@ import (
 
 func cipherOf(t *testing.T, keyset string) *secrets.Cipher {
 	t.Helper()
-	cipher, err := secrets.Load(secrets.Source{Variable: "PARLEY_KEYSET", Text: keyset})
+	cipher, err := secrets.Load("PARLEY_KEYSET", keyset, "")
 	must(t, err)
 	return cipher
 }

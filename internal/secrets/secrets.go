@@ -7,7 +7,6 @@ package secrets
 
 import (
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,36 +30,22 @@ type Cipher struct {
 	looked time.Time
 }
 
-// Source says where a keyset is: the keyset itself, or else the file that holds it. Variable names it in errors.
-type Source struct{ Variable, Text, File string }
-
-// Load reads a keyset. It returns KindConfiguration where it is not usable; the error never repeats it.
-func Load(from Source) (*Cipher, error) {
-	text, err := from.Read()
-	if err != nil {
-		return nil, err
+// Load reads a keyset: the text itself, or else the file that holds it. The variable names it in errors, which never repeat it. It
+// returns KindConfiguration where it is not usable.
+func Load(variable, text, file string) (*Cipher, error) {
+	c := &Cipher{variable: variable, text: text, looked: time.Now()}
+	if text == "" {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, domain.Errorf(domain.KindConfiguration, "%s_FILE: %w", variable, err)
+		}
+		c.file, c.text = file, string(content)
 	}
-	keys, err := parse(text)
-	if err != nil {
-		return nil, domain.Errorf(domain.KindConfiguration, "%s: %w", from.Variable, err)
-	}
-	c := &Cipher{variable: from.Variable, text: text, keys: keys, looked: time.Now()}
-	if from.Text == "" {
-		c.file = from.File
+	var err error
+	if c.keys, err = parse(c.text); err != nil {
+		return nil, domain.Errorf(domain.KindConfiguration, "%s: %w", variable, err)
 	}
 	return c, nil
-}
-
-// Read returns the keyset as text.
-func (s Source) Read() (string, error) {
-	if s.Text != "" {
-		return s.Text, nil
-	}
-	content, err := os.ReadFile(s.File)
-	if err != nil {
-		return "", domain.Errorf(domain.KindConfiguration, "%s_FILE: %w", s.Variable, err)
-	}
-	return strings.TrimSpace(string(content)), nil
 }
 
 // current returns the keyset as it is now: the file is read again at most so often. One that cannot be used changes nothing here: the keyset
@@ -72,12 +57,12 @@ func (c *Cipher) current(atMost time.Duration) *keys {
 		return c.keys
 	}
 	c.looked = time.Now()
-	text, err := Source{Variable: c.variable, File: c.file}.Read()
-	if err != nil || text == c.text {
+	content, err := os.ReadFile(c.file)
+	if err != nil || string(content) == c.text {
 		return c.keys
 	}
-	if keys, err := parse(text); err == nil {
-		c.text, c.keys = text, keys
+	if keys, err := parse(string(content)); err == nil {
+		c.text, c.keys = string(content), keys
 	}
 	return c.keys
 }

@@ -20,10 +20,16 @@ func generate(t *testing.T) string {
 	return keyset
 }
 
-func load(t *testing.T, from secrets.Source) *secrets.Cipher {
+func load(t *testing.T, keyset string) *secrets.Cipher {
 	t.Helper()
-	from.Variable = variable
-	cipher, err := secrets.Load(from)
+	cipher, err := secrets.Load(variable, keyset, "")
+	must(t, err)
+	return cipher
+}
+
+func loadFile(t *testing.T, file string) *secrets.Cipher {
+	t.Helper()
+	cipher, err := secrets.Load(variable, "", file)
 	must(t, err)
 	return cipher
 }
@@ -66,13 +72,13 @@ func TestRoundTripBoundToItsPlace(t *testing.T) {
 	t.Parallel()
 	keyset, file := generate(t), filepath.Join(t.TempDir(), "keyset.json")
 	write(t, file, keyset)
-	cipher := load(t, secrets.Source{Text: keyset})
+	cipher := load(t, keyset)
 	ciphertext := encrypt(t, cipher, "token")
 	if strings.Contains(string(ciphertext), "token") {
 		t.Fatal("the ciphertext holds the secret")
 	}
-	reads(t, "the same keyset from a file", load(t, secrets.Source{File: file}), ciphertext, true)
-	reads(t, "another keyset", load(t, secrets.Source{Text: generate(t)}), ciphertext, false)
+	reads(t, "the same keyset from a file", loadFile(t, file), ciphertext, true)
+	reads(t, "another keyset", load(t, generate(t)), ciphertext, false)
 	if _, err := cipher.Decrypt(ciphertext, "b"); domain.KindOf(err) != domain.KindConfiguration {
 		t.Errorf("a secret copied to another place must not decrypt, got %v", err)
 	}
@@ -90,9 +96,8 @@ func TestRoundTripBoundToItsPlace(t *testing.T) {
 func TestLoadRefusesWhatIsNoKeyset(t *testing.T) {
 	t.Parallel()
 	const garbage = `{"primaryKeyId":1,"secret":"do not repeat me"}`
-	for _, from := range []secrets.Source{{Text: garbage}, {File: filepath.Join(t.TempDir(), "missing")}} {
-		from.Variable = variable
-		_, err := secrets.Load(from)
+	for _, from := range []struct{ text, file string }{{text: garbage}, {file: filepath.Join(t.TempDir(), "missing")}} {
+		_, err := secrets.Load(variable, from.text, from.file)
 		if domain.KindOf(err) != domain.KindConfiguration || strings.Contains(err.Error(), "do not repeat me") || !strings.Contains(err.Error(), variable) {
 			t.Errorf("got %v", err)
 		}
@@ -122,7 +127,7 @@ func TestAKeyTakesThePlaceOfAnother(t *testing.T) {
 
 	ciphers := map[string]*secrets.Cipher{}
 	for name, keyset := range map[string]string{"first": first, "added": added, "promoted": promoted, "removed": removed} {
-		ciphers[name] = load(t, secrets.Source{Text: keyset})
+		ciphers[name] = load(t, keyset)
 	}
 	older, newer := encrypt(t, ciphers["added"], "token"), encrypt(t, ciphers["promoted"], "token")
 	for name, cipher := range ciphers {
@@ -148,13 +153,13 @@ func TestAFileIsReadAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keyset.json")
 	first := generate(t)
 	write(t, file, first)
-	cipher := load(t, secrets.Source{File: file})
+	cipher := loadFile(t, file)
 	older := encrypt(t, cipher, "token")
 	added, _, err := secrets.AddKey(first)
 	must(t, err)
 	promoted, _, err := secrets.Promote(added)
 	must(t, err)
-	newer := encrypt(t, load(t, secrets.Source{Text: promoted}), "token")
+	newer := encrypt(t, load(t, promoted), "token")
 
 	write(t, file, "half a key")
 	reads(t, "with a broken file", cipher, newer, false)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/converter"
+
 	"parley/internal/domain"
 	"parley/internal/twilio"
 	"parley/starter/internal/cli"
@@ -306,7 +308,9 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 		Directory: func(context.Context) (cli.Directory, error) { return s.directory, s.noStore },
 		Messages:  func(context.Context) (cli.Messages, error) { return stored{s.messages, s.people}, s.noStore },
 		Spool:     func(context.Context) (cli.Spool, error) { return &s.spool, s.noStore },
-		Flows:     func(context.Context) (*flow.Flows, error) { return flow.New(s.temporal), nil },
+		Flows: func(context.Context) (*flow.Flows, error) {
+			return flow.New(s.temporal, converter.GetDefaultDataConverter()), nil
+		},
 		Twilio:    func(context.Context) (cli.Twilio, error) { return s.twilio, nil },
 		Setup:     func(context.Context) (provision.Report, error) { return s.report, nil },
 		Doctor:    func(context.Context) doctor.Report { return s.health },
