@@ -17,10 +17,13 @@ type Cipher interface {
 // sealed is a column whose values are encrypted. of and id are the two columns that name a row.
 type sealed struct{ table, of, id, column string }
 
-var tokenSecret = sealed{"account_tokens", "account_sid", "token_id", "secret"}
+var (
+	tokenSecret   = sealed{"account_tokens", "account_sid", "token_id", "secret"}
+	spoolReceived = sealed{"webhook_spool", "account_sid", "message_sid", "received"}
+)
 
 // sealedColumns are all of them: what is not here is lost when an older key is.
-func sealedColumns() []sealed { return []sealed{tokenSecret} }
+func sealedColumns() []sealed { return []sealed{tokenSecret, spoolReceived} }
 
 // place is what a value is bound to: copied to another row or column it does not decrypt.
 func (s sealed) place(of, id string) string {
