@@ -8,7 +8,6 @@ import (
 	"os/user"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 
 	"parley/internal/config"
 	"parley/internal/postgres"
@@ -28,7 +27,7 @@ type parts struct {
 	settings *config.Starter
 	pool     *postgres.Pool
 	temporal client.Client
-	payloads converter.DataConverter // of temporal
+	payloads temporalclient.Cipher // of what Temporal stores
 }
 
 func (p *parts) forCommands() cli.Parts {
@@ -132,15 +131,17 @@ func (p *parts) connect() (client.Client, error) {
 		return nil, err
 	}
 	if p.temporal == nil {
-		cipher, err := secrets.Load(settings.Payloads.Source())
-		if err != nil {
-			return nil, err
+		if p.payloads == nil {
+			cipher, err := secrets.Load(settings.Payloads.Source())
+			if err != nil {
+				return nil, err
+			}
+			p.payloads = cipher
 		}
 		logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: settings.Level()}))
-		if p.temporal, err = temporalclient.New(p.getenv, cipher, logger, nil); err != nil {
+		if p.temporal, err = temporalclient.New(p.getenv, p.payloads, logger, nil); err != nil {
 			return nil, err
 		}
-		p.payloads = temporalclient.NewDataConverter(cipher)
 	}
 	return p.temporal, nil
 }
@@ -150,7 +151,7 @@ func (p *parts) flows(context.Context) (*flow.Flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return flow.New(temporal, p.payloads), nil
+	return flow.New(temporal, temporalclient.NewDataConverter(p.payloads)), nil
 }
 
 func (p *parts) twilio(context.Context) (cli.Twilio, error) {

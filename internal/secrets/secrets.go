@@ -89,8 +89,8 @@ func (c *Cipher) Encrypt(plain []byte, place string) ([]byte, error) {
 // ciphertext was altered or stored somewhere else.
 func (c *Cipher) Decrypt(ciphertext []byte, place string) ([]byte, error) {
 	keys := c.keysFor(ciphertext)
-	if !keys.have(ciphertext) {
-		return nil, domain.Errorf(domain.KindConfiguration, "a stored value is encrypted with a key that %s does not have", c.variable)
+	if id, ok := keyOf(ciphertext); !ok || !keys.ids[id] {
+		return nil, domain.Errorf(domain.KindConfiguration, "a stored value is encrypted with key %d, which %s does not have", id, c.variable)
 	}
 	plain, err := keys.aead.Decrypt(ciphertext, []byte(place))
 	if err != nil {

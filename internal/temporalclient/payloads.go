@@ -21,7 +21,8 @@ import (
 type Cipher interface {
 	Encrypt(plain []byte, place string) ([]byte, error)
 	Decrypt(ciphertext []byte, place string) ([]byte, error)
-	Has(ciphertext []byte) bool // the keyset has the key that it was made with
+	Has(ciphertext []byte) bool     // the keyset has the key that it was made with
+	Primary(ciphertext []byte) bool // it was made with the key that payloads are encrypted with now
 }
 
 const (
@@ -63,6 +64,15 @@ func (c *Codec) Decode(payloads []*common.Payload) ([]*common.Payload, error) {
 	return each(payloads, c.decode)
 }
 
+// Current reports whether a payload was encrypted with the key that payloads are encrypted with now.
+func (c *Codec) Current(payload *common.Payload) bool {
+	return isEncrypted(payload) && c.cipher.Primary(payload.GetData())
+}
+
+func isEncrypted(payload *common.Payload) bool {
+	return string(payload.GetMetadata()[converter.MetadataEncoding]) == encrypted
+}
+
 func each(payloads []*common.Payload, one func(*common.Payload) (*common.Payload, error)) ([]*common.Payload, error) {
 	list := make([]*common.Payload, len(payloads))
 	for i, payload := range payloads {
@@ -87,7 +97,7 @@ func (c *Codec) encode(payload *common.Payload) (*common.Payload, error) {
 }
 
 func (c *Codec) decode(payload *common.Payload) (*common.Payload, error) {
-	if string(payload.GetMetadata()[converter.MetadataEncoding]) != encrypted {
+	if !isEncrypted(payload) {
 		return payload, nil
 	}
 	plain, err := c.cipher.Decrypt(payload.GetData(), place)

@@ -17,7 +17,7 @@ func (c *commands) keygen() *cobra.Command {
 	var out string
 	command := &cobra.Command{
 		Use:   "keygen",
-		Short: "Make a new keyset for PARLEY_KEYSET or PARLEY_KEYSET_FILE",
+		Short: "Make a new keyset, for PARLEY_KEYSET_FILE or PARLEY_PAYLOAD_KEYSET_FILE",
 		Long: long("Keygen makes a new Tink keyset. It needs no configuration.\n\nKeep it: what was encrypted with a keyset is " +
 			"lost with it. Whoever has it and the database can read every auth token."),
 		Args: cobra.NoArgs,
@@ -65,7 +65,7 @@ type newKeyset struct {
 
 func (r newKeyset) print(p *page) {
 	if r.File != "" {
-		p.line("wrote %s: set PARLEY_KEYSET_FILE to it", r.File)
+		p.line("wrote %s: set PARLEY_KEYSET_FILE or PARLEY_PAYLOAD_KEYSET_FILE to it", r.File)
 		return
 	}
 	p.line("%s", r.Keyset)
