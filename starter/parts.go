@@ -35,9 +35,11 @@ func (p *parts) forCommands() cli.Parts {
 		Directory: p.directory,
 		Messages:  p.messages,
 		Spool:     p.spool,
+		Vault:     p.vault,
 		Flows:     p.flows,
 		Twilio:    p.twilio,
 		Setup:     p.setup,
+		Schedules: p.schedules,
 		Doctor:    p.doctor,
 		NewKeyset: secrets.Generate,
 		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
@@ -117,6 +119,14 @@ func (p *parts) spool(ctx context.Context) (cli.Spool, error) {
 	return postgres.NewSpool(pool, cipher), nil
 }
 
+func (p *parts) vault(ctx context.Context) (cli.Vault, error) {
+	pool, cipher, err := p.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewVault(pool, cipher), nil
+}
+
 func (p *parts) messages(ctx context.Context) (cli.Messages, error) {
 	pool, err := p.database(ctx)
 	if err != nil {
@@ -170,6 +180,14 @@ func (p *parts) setup(ctx context.Context) (provision.Report, error) {
 	return provision.Run(ctx, parts)
 }
 
+func (p *parts) schedules(ctx context.Context) ([]provision.Schedule, error) {
+	parts, _, err := p.provisioned()
+	if err != nil {
+		return nil, err
+	}
+	return parts.MakeSchedules(ctx)
+}
+
 // provisioned returns what setup makes and doctor looks for, and the address of the Temporal service.
 func (p *parts) provisioned() (parts provision.Parts, address string, err error) {
 	temporal, err := p.connect()
@@ -186,6 +204,7 @@ func (p *parts) provisioned() (parts provision.Parts, address string, err error)
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
 		Schedules:  temporal.ScheduleClient(),
+		Current:    temporalclient.NewCodec(p.payloads).Current,
 	}, address, nil
 }
 

@@ -96,7 +96,10 @@ func TestRunRefusesWrongSettingsAndArguments(t *testing.T) {
 		want   string
 	}{
 		"no settings":       {nil, map[string]string{"DATABASE_URL": "", "PARLEY_PUBLIC_URL": ""}, "PARLEY_PUBLIC_URL"},
-		"bad keyset":        {nil, map[string]string{"PARLEY_KEYSET": "{}"}, "keyset"},
+		"no keyset":         {nil, map[string]string{"PARLEY_KEYSET": ""}, "PARLEY_KEYSET or PARLEY_KEYSET_FILE"},
+		"bad keyset":        {nil, map[string]string{"PARLEY_KEYSET": "{}"}, "PARLEY_KEYSET: "},
+		"no payload keyset": {nil, map[string]string{"PARLEY_PAYLOAD_KEYSET": ""}, "PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE"},
+		"another's keyset":  {nil, map[string]string{"PARLEY_PAYLOAD_KEYSET": "{}"}, "PARLEY_PAYLOAD_KEYSET: "},
 		"bad listen":        {nil, map[string]string{"PARLEY_LISTEN": "203.0.113.1:0"}, "PARLEY_LISTEN"},
 		"bad admin listen":  {nil, map[string]string{"PARLEY_ADMIN_LISTEN": "203.0.113.1:0"}, "PARLEY_ADMIN_LISTEN"},
 		"an argument":       {[]string{"now"}, nil, "-healthcheck"},

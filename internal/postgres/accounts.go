@@ -79,7 +79,7 @@ func (d *Directory) sameToken(ctx context.Context, tx pgx.Tx, accountSid string,
 	}
 	for i, r := range rows {
 		// One that does not decrypt is another one: adding the account again is what mends a lost keyset.
-		secret, err := d.cipher.Decrypt(r.Secret, tokenSecret.place(accountSid, r.TokenID))
+		secret, err := d.cipher.Decrypt(r.Secret, tokenSecret().place(accountSid, r.TokenID))
 		if err != nil || r.APIKey != token.APIKey || string(secret) != token.Secret {
 			continue
 		}
@@ -100,7 +100,7 @@ func (d *Directory) insertToken(ctx context.Context, tx pgx.Tx, accountSid strin
 	if err != nil {
 		return "", err
 	}
-	ciphertext, err := d.cipher.Encrypt([]byte(token.Secret), tokenSecret.place(accountSid, id))
+	ciphertext, err := d.cipher.Encrypt([]byte(token.Secret), tokenSecret().place(accountSid, id))
 	if err != nil {
 		return "", err
 	}
@@ -210,7 +210,7 @@ func (d *Directory) Credentials(ctx context.Context, accountSid string) (domain.
 		if r.TokenID == "" {
 			continue // the account's own row, which has no token
 		}
-		secret, err := d.cipher.Decrypt(r.Secret, tokenSecret.place(accountSid, r.TokenID))
+		secret, err := d.cipher.Decrypt(r.Secret, tokenSecret().place(accountSid, r.TokenID))
 		if err != nil {
 			return domain.Credentials{}, err
 		}

@@ -3,7 +3,9 @@ package postgres_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"parley/internal/domain"
 	"parley/internal/postgres"
@@ -17,70 +19,149 @@ func cipherOf(t *testing.T, keyset string) *secrets.Cipher {
 	return cipher
 }
 
-// Whatever is encrypted with an older key is encrypted anew, once, while somebody else writes; after that the older key is not needed.
-func TestReencrypt(t *testing.T) {
-	t.Parallel()
-	s := emptyStore(t)
+// threeSteps returns a keyset and what becomes of it while a key takes the place of another.
+func threeSteps(t *testing.T) (first, added, promoted, dropped string) {
+	t.Helper()
 	first, err := secrets.Generate()
 	must(t, err)
-	added, _, err := secrets.AddKey(first)
+	added, _, err = secrets.AddKey(first)
 	must(t, err)
-	promoted, _, err := secrets.Promote(added)
+	promoted, _, err = secrets.Promote(added)
 	must(t, err)
-	removed, _, err := secrets.RemoveOlderKeys(promoted)
+	dropped, _, err = secrets.DropOlderKeys(promoted)
 	must(t, err)
-	before, during, after := postgres.NewDirectory(s.pool, cipherOf(t, first)), postgres.NewDirectory(s.pool, cipherOf(t, added)), postgres.NewDirectory(s.pool, cipherOf(t, removed))
+	return first, added, promoted, dropped
+}
 
-	const accounts = 120 // more than are read at once
+func reencrypt(t *testing.T, s *store, keyset string) domain.Reencrypted {
+	t.Helper()
+	done, err := postgres.NewVault(s.pool, cipherOf(t, keyset)).Reencrypt(t.Context())
+	must(t, err)
+	return done
+}
+
+// Whatever is encrypted with an older key is encrypted anew, while a process that still encrypts with that key reads and writes. What it
+// wrote meanwhile the next run finds; after that the older key is not needed.
+func TestReencryptWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	s := emptyStore(t)
+	first, added, promoted, dropped := threeSteps(t)
+	const values = 250 // more than are read at once
 	sid := func(i int) string { return fmt.Sprintf("AC%032x", i) }
-	for i := range accounts {
-		must(t, before.AddAccount(t.Context(), domain.Account{AccountSid: sid(i)}, token(fmt.Sprintf("token%d", i))))
+	before, during, after := cipherOf(t, first), cipherOf(t, added), cipherOf(t, dropped)
+	spooled := map[domain.SpoolKey]string{}
+	for i := range values {
+		must(t, postgres.NewDirectory(s.pool, before).AddAccount(t.Context(), domain.Account{AccountSid: sid(i)}, token(fmt.Sprintf("token%d", i))))
+		message := arrived(fmt.Sprintf("body%d", i))
+		spooled[keyOf(message)] = message.Body
+		must(t, postgres.NewSpool(s.pool, before).Put(t.Context(), message))
 	}
+
 	running, stop := make(chan struct{}), make(chan struct{})
-	go func() { // a process that has the added key, and goes on
+	other := postgres.NewDirectory(s.pool, during)
+	go func() {
 		defer close(running)
-		for i := 0; ; i++ {
+		for round := 0; ; round++ {
 			select {
 			case <-stop:
 				return
 			default:
 			}
-			if credentials, err := during.Credentials(t.Context(), sid(i%accounts)); err != nil || credentials.AuthTokens[0] != fmt.Sprintf("token%d", i%accounts) {
-				t.Errorf("account %d: %v", i%accounts, err)
+			i := round % values
+			secret := fmt.Sprintf("token%d.%d", i, round)
+			if err := other.AddAccount(t.Context(), domain.Account{AccountSid: sid(i)}, token(secret)); err != nil {
+				t.Errorf("account %d: %v", i, err)
+				return
+			}
+			if credentials, err := other.Credentials(t.Context(), sid(i)); err != nil || credentials.AuthTokens[0] != secret {
+				t.Errorf("account %d: %v", i, err)
 				return
 			}
 		}
 	}()
-	done, err := postgres.Reencrypt(t.Context(), s.pool, cipherOf(t, promoted))
-	must(t, err)
-	equal(t, "values encrypted anew", done.Values, accounts)
-	again, err := postgres.Reencrypt(t.Context(), s.pool, cipherOf(t, promoted))
-	must(t, err)
-	equal(t, "values encrypted anew the second time", again.Values, 0)
+	if done := reencrypt(t, s, promoted); done.Values < values || done.Unusable != 0 {
+		t.Errorf("encrypted anew: %+v, want at least the %d spooled messages", done, values)
+	}
 	close(stop)
 	<-running
-	for i := range accounts {
-		credentials, err := after.Credentials(t.Context(), sid(i))
-		must(t, err)
-		equal(t, "token", credentials.AuthTokens[0], fmt.Sprintf("token%d", i))
+	reencrypt(t, s, promoted)
+	if again := reencrypt(t, s, promoted); again.Values != 0 || again.Unusable != 0 {
+		t.Errorf("with nobody writing the next run finds %+v, want nothing", again)
 	}
+
+	for i := range values {
+		credentials, err := postgres.NewDirectory(s.pool, after).Credentials(t.Context(), sid(i))
+		must(t, err)
+		if got, want := credentials.AuthTokens[0], fmt.Sprintf("token%d", i); got != want && !strings.HasPrefix(got, want+".") {
+			t.Errorf("account %d has the token %s", i, got)
+		}
+	}
+	taken, err := postgres.NewSpool(s.pool, after).Take(t.Context(), 2*values, time.Hour)
+	must(t, err)
+	equal(t, "spooled messages", len(taken), values)
+	for _, message := range taken {
+		if message.Err != nil || message.Received.Body != spooled[message.SpoolKey] {
+			t.Errorf("%v: got %q, %v", message.SpoolKey, message.Received.Body, message.Err)
+		}
+	}
+}
+
+// A value that was replaced after it was read stays as it is: the newer one must not be lost for the older.
+func TestReencryptLeavesWhatWasReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := emptyStore(t)
+	first, _, promoted, _ := threeSteps(t)
+	directory := postgres.NewDirectory(s.pool, cipherOf(t, first))
+	must(t, directory.AddAccount(t.Context(), domain.Account{AccountSid: account}, token("older")))
+	var once sync.Once
+	cipher := interrupted{cipherOf(t, promoted), func() {
+		once.Do(func() {
+			_, err := s.pool.Exec(t.Context(), `UPDATE account_tokens SET secret = 'newer'`)
+			must(t, err)
+		})
+	}}
+	done, err := postgres.NewVault(s.pool, cipher).Reencrypt(t.Context())
+	must(t, err)
+	equal(t, "values encrypted anew", done.Values, 0)
+	equal(t, "the secret", string(rows[[]byte](t, s, `SELECT secret FROM account_tokens`)[0]), "newer")
+}
+
+// interrupted is a cipher beside which something happens after a value was decrypted.
+type interrupted struct {
+	postgres.Cipher
+	happens func()
+}
+
+func (i interrupted) Decrypt(ciphertext []byte, place string) ([]byte, error) {
+	defer i.happens()
+	return i.Cipher.Decrypt(ciphertext, place)
 }
 
 func TestReencryptReportsWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	keyset, err := secrets.Generate()
-	must(t, err)
-	mine := cipherOf(t, keyset)
-	must(t, postgres.NewDirectory(s.pool, mine).AddAccount(t.Context(), domain.Account{AccountSid: account}, token("mine")))
-	added, _, err := secrets.AddKey(keyset)
-	must(t, err)
-	promoted, _, err := secrets.Promote(added)
-	must(t, err)
-	done, err := postgres.Reencrypt(t.Context(), s.pool, cipherOf(t, promoted))
-	must(t, err)
-	if done.Values != 1 || len(done.Unusable) != 1 || !strings.HasPrefix(done.Unusable[0], "account_tokens/"+rivals+"/") {
+	first, _, promoted, _ := threeSteps(t)
+	must(t, postgres.NewDirectory(s.pool, cipherOf(t, first)).AddAccount(t.Context(), domain.Account{AccountSid: account}, token("mine")))
+	done := reencrypt(t, s, promoted)
+	if done.Values != 1 || done.Unusable != 1 || !strings.HasPrefix(done.Places[0], "account_tokens/"+rivals+"/") {
 		t.Errorf("got %+v, want the other account's token named", done)
+	}
+}
+
+// Before a key is dropped somebody asks what is still encrypted with it.
+func TestVaultCountsWhatAKeyIsNeededFor(t *testing.T) {
+	t.Parallel()
+	s := emptyStore(t)
+	first, _, promoted, dropped := threeSteps(t)
+	directory, vault := postgres.NewDirectory(s.pool, cipherOf(t, first)), postgres.NewVault(s.pool, cipherOf(t, promoted))
+	must(t, directory.AddAccount(t.Context(), domain.Account{AccountSid: account}, token("older")))
+	must(t, postgres.NewSpool(s.pool, cipherOf(t, first)).Put(t.Context(), arrived("hello")))
+	lost := func(ciphertext []byte) bool { return !cipherOf(t, dropped).Has(ciphertext) }
+	for _, want := range []int{2, 0} {
+		n, err := vault.Count(t.Context(), lost)
+		must(t, err)
+		equal(t, "values that need the older key", n, want)
+		reencrypt(t, s, promoted)
 	}
 }
 

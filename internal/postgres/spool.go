@@ -30,7 +30,7 @@ func (s *Spool) Put(ctx context.Context, received domain.Received) error {
 		return domain.Errorf(domain.KindInternal, "spool: %w", err)
 	}
 	key := domain.SpoolKey{AccountSid: received.AccountSid, MessageSid: received.MessageSid}
-	ciphertext, err := s.cipher.Encrypt(plain, spoolReceived.place(key.AccountSid, key.MessageSid))
+	ciphertext, err := s.cipher.Encrypt(plain, spoolReceived().place(key.AccountSid, key.MessageSid))
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Spool) Take(ctx context.Context, most int, within time.Duration) ([]dom
 }
 
 func (s *Spool) read(key domain.SpoolKey, ciphertext []byte) (received domain.Received, err error) {
-	plain, err := s.cipher.Decrypt(ciphertext, spoolReceived.place(key.AccountSid, key.MessageSid))
+	plain, err := s.cipher.Decrypt(ciphertext, spoolReceived().place(key.AccountSid, key.MessageSid))
 	if err != nil {
 		return domain.Received{}, err
 	}

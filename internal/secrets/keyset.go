@@ -16,9 +16,9 @@ import (
 // A keyset has one primary key, which encrypts, and others, which still decrypt. Its newest key stands last. A key takes the place of
 // another in three steps, each of which changes nothing where it is run again:
 //
-//	AddKey           the new key decrypts: every process is given the keyset before anything is encrypted with it
-//	Promote          the new key encrypts
-//	RemoveOlderKeys  once nothing is encrypted with them any more
+//	AddKey        the new key decrypts: every process is given the keyset before anything is encrypted with it
+//	Promote       the new key encrypts
+//	DropOlderKeys once nothing is encrypted with them any more
 
 // Generate returns a new keyset with one AES-256-GCM key, as one line of JSON. Whoever has it can read all that it encrypted.
 func Generate() (string, error) {
@@ -51,9 +51,9 @@ func Promote(text string) (string, bool, error) {
 	return edit(handle, func(m *keyset.Manager) error { return m.SetPrimary(newest(handle).KeyID()) })
 }
 
-// RemoveOlderKeys returns a keyset with nothing but its primary key, and reports whether there were others. It returns KindConflict where
+// DropOlderKeys returns a keyset with nothing but its primary key, and reports whether there were others. It returns KindConflict where
 // the newest key is not primary yet.
-func RemoveOlderKeys(text string) (string, bool, error) {
+func DropOlderKeys(text string) (string, bool, error) {
 	handle, err := read(text)
 	if err != nil || handle.Len() == 1 {
 		return text, false, err
@@ -73,6 +73,26 @@ func RemoveOlderKeys(text string) (string, bool, error) {
 		}
 		return nil
 	})
+}
+
+// Key is one key of a keyset: what may be known of it.
+type Key struct {
+	KeyID   uint32 `json:"key_id"`
+	Primary bool   `json:"primary"`
+}
+
+// Keys returns the keys of a keyset, the newest last.
+func Keys(text string) (list []Key, err error) {
+	handle, err := read(text)
+	if err != nil {
+		return nil, err
+	}
+	for i := range handle.Len() {
+		if entry, err := handle.Entry(i); err == nil {
+			list = append(list, Key{entry.KeyID(), entry.IsPrimary()})
+		}
+	}
+	return list, nil
 }
 
 // newest returns the last key of a keyset, which has at least one.

@@ -119,27 +119,27 @@ func TestAKeyTakesThePlaceOfAnother(t *testing.T) {
 		return to
 	}
 	added := step(secrets.AddKey, first)
-	if _, changed, err := secrets.RemoveOlderKeys(added); domain.KindOf(err) != domain.KindConflict || changed {
+	if _, changed, err := secrets.DropOlderKeys(added); domain.KindOf(err) != domain.KindConflict || changed {
 		t.Errorf("the key that encrypts was removed: %v", err)
 	}
 	promoted := step(secrets.Promote, added)
-	removed := step(secrets.RemoveOlderKeys, promoted)
+	dropped := step(secrets.DropOlderKeys, promoted)
 
 	ciphers := map[string]*secrets.Cipher{}
-	for name, keyset := range map[string]string{"first": first, "added": added, "promoted": promoted, "removed": removed} {
+	for name, keyset := range map[string]string{"first": first, "added": added, "promoted": promoted, "dropped": dropped} {
 		ciphers[name] = load(t, keyset)
 	}
 	older, newer := encrypt(t, ciphers["added"], "token"), encrypt(t, ciphers["promoted"], "token")
 	for name, cipher := range ciphers {
-		reads(t, name+" reads what the older key wrote", cipher, older, name != "removed")
+		reads(t, name+" reads what the older key wrote", cipher, older, name != "dropped")
 		reads(t, name+" reads what the newer key wrote", cipher, newer, name != "first")
 	}
-	for name, primary := range map[string][]byte{"first": older, "added": older, "promoted": newer, "removed": newer} {
+	for name, primary := range map[string][]byte{"first": older, "added": older, "promoted": newer, "dropped": newer} {
 		if !ciphers[name].Primary(primary) || (ciphers[name].Primary(older) && ciphers[name].Primary(newer)) {
 			t.Errorf("%s encrypts with the wrong key", name)
 		}
 	}
-	for _, change := range []func(string) (string, bool, error){secrets.AddKey, secrets.Promote, secrets.RemoveOlderKeys} {
+	for _, change := range []func(string) (string, bool, error){secrets.AddKey, secrets.Promote, secrets.DropOlderKeys} {
 		if _, _, err := change("no keyset"); domain.KindOf(err) != domain.KindConfiguration {
 			t.Errorf("got %v", err)
 		}

@@ -33,14 +33,14 @@ func (f *Flows) Payloads(ctx context.Context) (payloads []*common.Payload, err e
 			if err != nil {
 				return nil, fault.From(err, "read flow %s", id)
 			}
-			payloads = append(payloads, payloadsOf(event)...)
+			payloads = append(payloads, payloadsOf(ctx, event)...)
 		}
 	}
 	return payloads, nil
 }
 
-func payloadsOf(event *history.HistoryEvent) (payloads []*common.Payload) {
-	_ = proxy.VisitPayloads(context.Background(), event, proxy.VisitPayloadsOptions{ // fails only where its visitor does
+func payloadsOf(ctx context.Context, event *history.HistoryEvent) (payloads []*common.Payload) {
+	_ = proxy.VisitPayloads(ctx, event, proxy.VisitPayloadsOptions{ // fails only where its visitor does
 		SkipSearchAttributes: true,
 		Visitor: func(_ *proxy.VisitPayloadsContext, found []*common.Payload) ([]*common.Payload, error) {
 			payloads = append(payloads, found...)
