@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,41 +42,33 @@ func (b bill) cost(source domain.CostSource) string {
 	return "not known"
 }
 
-// Two owners on one account, written to by the same person: each pays for its own.
-func TestTwoOwnersHaveTwoBills(t *testing.T) {
-	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{})
-	const rival, rivals = "rival", "+14155550199"
-	s.Starter("owner", "add", rival, "--name", "Rival")
-	s.Starter("owner", "set", rival, "delivery_check=1s", "delivery_grace=2s")
-	s.Starter("sender", "add", s.AccountSid, rivals, "--owner", rival)
-	person := s.Customer()
-	for range 2 {
-		awaitOutcome(t, s, s.WorkflowID(s.Say(person, "hello")), "replied")
-	}
-	awaitOutcome(t, s, s.WorkflowID(s.Deliver(testkit.Inbound{From: person, To: rivals, Body: "hello"}).MessageSid), "replied")
-	balanced(t, s)
-	for owner, want := range map[string]int64{s.OwnerID: 2, rival: 1} {
-		if got := billOf(t, s, owner).used(domain.MeterReplies); got != want {
-			t.Errorf("%s is charged %d replies, want %d", owner, got, want)
-		}
-	}
-}
-
-// The unit that an older message holds is there for a newer one of the person, which answers for both; nobody else gets it.
-func TestTheLastUnitGoesToTheNewerMessage(t *testing.T) {
+// The unit that an older message holds is there for a newer one of the person, which answers for both. Then nobody gets another, until the
+// owner's plan has one.
+func TestAPlanThatIsUsedUp(t *testing.T) {
 	t.Parallel()
 	model := testkit.OpenAI(t, testkit.ModelAnswer{Text: "An answer.", Delay: 3 * time.Second})
 	s := testkit.NewStack(t, testkit.Options{Env: model.Env(), Settings: []string{"turn_wait=1h", "turn_messages=100"}})
 	s.Starter("plan", "add", "tiny", "--name", "Tiny", "--quota", "ai_replies=1")
 	s.Starter("subscription", "set", s.OwnerID, "--plan", "tiny")
-	person := s.Customer()
-	older := s.WorkflowID(s.Say(person, "hello"))
+	first, second := s.Customer(), s.Customer()
+	older := s.WorkflowID(s.Say(first, "hello"))
 	testkit.EventuallyTrue(t, soon, "the older one holds the unit", func() bool { return len(model.Calls()) == 1 })
-	newer := s.WorkflowID(s.Say(person, "are you there?"))
+	newer := s.WorkflowID(s.Say(first, "are you there?"))
 	awaitOutcome(t, s, older, "superseded")
 	awaitOutcome(t, s, newer, "replied")
-	awaitOutcome(t, s, s.WorkflowID(s.Say(s.Customer(), "hello")), "over_quota")
+	model.Script(testkit.ModelAnswer{Text: "An answer."})
+	for range 2 {
+		awaitOutcome(t, s, s.WorkflowID(s.Say(second, "hello")), "over_quota")
+	}
+	if sent := s.AwaitAnswers(second, 1, soon); !strings.Contains(sent[0].Body, "cannot answer here at the moment") {
+		t.Errorf("told %q", sent[0].Body)
+	}
+	exactly(t, s, second, 1) // once a day
+	s.Starter("subscription", "set", s.OwnerID, "--plan", "unlimited", "--state", "past_due")
+	awaitOutcome(t, s, s.WorkflowID(s.Say(first, "hello?")), "blocked")
+	exactly(t, s, first, 1)
+	s.Starter("subscription", "set", s.OwnerID, "--state", "active")
+	awaitOutcome(t, s, s.WorkflowID(s.Say(first, "hello!")), "replied")
 	balanced(t, s)
 }
 
