@@ -170,7 +170,12 @@ func TestBurstsOfManyPeople(t *testing.T) {
 		insist(t, s, u.person, u.body)
 		if !killed && s.Requests().Creates >= dies {
 			killed = true
+			release := hold(t, s, `LOCK TABLE twilio_accounts`) // between the claim and the POST: a POST needs the credentials
+			testkit.EventuallyTrue(t, soon, "some sends are claimed and not posted", func() bool {
+				return count(t, s, `SELECT count(*) FROM send_attempts WHERE state = 'begun' AND clock_timestamp() < post_before - interval '4 s'`) >= 3
+			})
 			s.Worker(contract.RoleMessaging).Kill9()
+			release()
 		}
 	}
 	if !killed {
