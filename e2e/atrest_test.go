@@ -74,6 +74,10 @@ func exchange(t *testing.T, s *testkit.Stack) (said []string) {
 	}
 	workflowID = say(mended, "the widdershins gate is open")
 	park := awaitParked(t, s, workflowID, contract.Send.Name)
+	const failure = "did not accept the account's auth token"
+	if said = append(said, failure); !strings.Contains(park.Reason, failure) {
+		t.Errorf("parked because of %q, want %q", park.Reason, failure)
+	}
 	s.Script(testkit.Rule{To: mended})
 	retryAsInTheUI(t, s, workflowID, park.Name)
 	awaitOutcome(t, s, workflowID, "replied")
@@ -204,7 +208,7 @@ func search(t *testing.T, what string, places map[string][]byte, secrets []strin
 			t.Errorf("%s: what was planted there (%s) is not found", what, form.name)
 		}
 	}
-	t.Logf("%s: %d places of %d bytes in all hold none of %d secrets", what, len(places), size, len(secrets))
+	t.Logf("%s: %d bytes in %d places were searched for %d secrets", what, size, len(places), len(secrets))
 }
 
 type form struct {
