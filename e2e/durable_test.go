@@ -19,6 +19,7 @@ func TestWhatIsAcknowledgedIsAnsweredOnce(t *testing.T) {
 	s := testkit.NewStack(t, testkit.Options{OwnServers: true})
 	s.AddWebhook()
 	temporalIsStopped(t, s)
+	oneIsPoisoned(t, s)
 	temporalStalls(t, s)
 	postgresIsStopped(t, s)
 	bothAreStopped(t, s)
@@ -59,6 +60,27 @@ func temporalIsStopped(t *testing.T, s *testkit.Stack) {
 	s.Webhook.Restart()
 }
 
+// oneIsPoisoned: a row that does not decrypt, as one that was moved from another message, stays and says so; the others are started.
+func oneIsPoisoned(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	poison := "SM" + strings.Repeat("f", 32)
+	s.TemporalServer.Stop()
+	person := s.Customer()
+	sid := s.Say(person, "is somebody before me?")
+	execute(t, s, `INSERT INTO webhook_spool (account_sid, message_sid, received, received_at, due_at)
+		SELECT account_sid, '`+poison+`', received, received_at, due_at - interval '1 hour' FROM webhook_spool`)
+	s.TemporalServer.Start()
+	answeredOnce(t, s, person, sid)
+	awaitCount(t, s, 1, "poisoned messages that were refused", `SELECT count(*) FROM webhook_spool WHERE refusals > 0`)
+	if out := s.Starter("spool", "list"); !strings.Contains(out, poison) || !strings.Contains(out, "does not decrypt") {
+		t.Errorf("starter spool list printed %s", out)
+	}
+	s.Starter("spool", "remove", s.AccountSid, poison)
+	if stored := count(t, s, `SELECT count(*) FROM messages WHERE twilio_sid = $1`, poison); stored != 0 {
+		t.Error("the poisoned message has a flow")
+	}
+}
+
 // temporalStalls: it takes connections and answers nothing, as behind a network that is cut. The webhooks are killed while they start
 // what waits, so that the start may have got through.
 func temporalStalls(t *testing.T, s *testkit.Stack) {
@@ -76,9 +98,12 @@ func temporalStalls(t *testing.T, s *testkit.Stack) {
 // postgresIsStopped: the webhook remembers the account, so that the flow is started, and goes on when Postgres is back.
 func postgresIsStopped(t *testing.T, s *testkit.Stack) {
 	t.Helper()
+	s.Webhook.AwaitReady()
+	s.Say(s.Customer(), "do you remember the account?")
 	s.PostgresServer.Stop()
 	person := s.Customer()
 	sid := s.Say(person, "is the flow started?")
+	s.Webhook.AwaitReady() // or a load balancer would leave Twilio without any
 	s.PostgresServer.Start()
 	answeredOnce(t, s, person, sid)
 }
@@ -109,11 +134,11 @@ func bothAreStopped(t *testing.T, s *testkit.Stack) {
 	answeredOnce(t, s, person, answer.MessageSid)
 }
 
-// answeredOnce waits for the one answer to a message, and for the spool to be empty.
+// answeredOnce waits for the one answer to a message, and for the spool to be empty but for what is refused.
 func answeredOnce(t *testing.T, s *testkit.Stack, person, sid string) {
 	t.Helper()
 	s.AwaitAnswers(person, 1, soon)
 	awaitOutcome(t, s, sid, "replied")
-	awaitCount(t, s, 0, "messages in the spool", `SELECT count(*) FROM webhook_spool`)
+	awaitCount(t, s, 0, "messages in the spool", `SELECT count(*) FROM webhook_spool WHERE refusals = 0`)
 	exactly(t, s, person, 1)
 }
