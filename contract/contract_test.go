@@ -69,6 +69,8 @@ func definitions() []definition {
 		{contract.FetchStatus.Name, contract.FetchStatus.Role},
 		{contract.CloseEnded.Name, contract.CloseEnded.Role},
 		{contract.SeekUnknown.Name, contract.SeekUnknown.Role},
+		{contract.FetchPrices.Name, contract.FetchPrices.Role},
+		{contract.CloseIdle.Name, contract.CloseIdle.Role},
 	}
 }
 

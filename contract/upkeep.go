@@ -8,6 +8,7 @@ var (
 	CloseEnded  = Activity[Nothing, UpkeepResult]{"upkeep.CloseEnded", RoleUpkeep}
 	SeekUnknown = Activity[Nothing, UpkeepResult]{"upkeep.SeekUnknown", RoleUpkeep}
 	CloseIdle   = Activity[Nothing, UpkeepResult]{"upkeep.CloseIdle", RoleUpkeep}
+	FetchPrices = Activity[Nothing, UpkeepResult]{"upkeep.FetchPrices", RoleUpkeep}
 )
 
 // Job is the type of all of them.
@@ -53,6 +54,7 @@ func Schedules() []Schedule {
 		{CloseEnded, time.Minute}, // a pair waits for it: far less than a reply's deadline
 		{SeekUnknown, time.Minute},
 		{CloseIdle, time.Minute}, // the least that an owner may well mean by idle
+		{FetchPrices, 10 * time.Minute},
 	}
 }
 

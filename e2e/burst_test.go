@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,7 +158,7 @@ func TestBurstsOfManyPeople(t *testing.T) {
 	s := testkit.NewStack(t, testkit.Options{
 		Env: model.Env(), Connections: 20, Settings: append(roomy(), "turn_wait=2s", "loop_replies=100"),
 	})
-	s.AddWorker("all")
+	other := s.AddWorker("all")
 	s.Script(testkit.Rule{ResponseDelayMS: 100, CallbackDelayMS: 50})
 	persons := make([]string, people)
 	for i := range persons {
@@ -170,7 +171,14 @@ func TestBurstsOfManyPeople(t *testing.T) {
 		insist(t, s, u.person, u.body)
 		if !killed && s.Requests().Creates >= dies {
 			killed = true
+			release := hold(t, s, `LOCK TABLE twilio_accounts`) // between the claim and the POST: a POST needs the credentials
+			other.Signal(syscall.SIGSTOP)
+			testkit.EventuallyTrue(t, soon, "some sends are claimed and not posted", func() bool {
+				return count(t, s, `SELECT count(*) FROM send_attempts WHERE state = 'begun' AND clock_timestamp() < post_before - interval '4 s'`) >= 3
+			})
 			s.Worker(contract.RoleMessaging).Kill9()
+			release()
+			other.Signal(syscall.SIGCONT)
 		}
 	}
 	if !killed {
@@ -207,9 +215,12 @@ func TestBurstsOfManyPeople(t *testing.T) {
 		) attempts WHERE begun_at < before`); n > 0 {
 		t.Errorf("%d attempts began before the one before was resolved", n)
 	}
-	if n := count(t, s, `SELECT count(*) FROM messages WHERE direction = 'inbound' AND (answered_by IS NULL OR reply_state NOT IN ('answered', 'superseded'))`); n > 0 {
-		t.Errorf("%d messages are answered by nothing", n)
+	// A newer message was answered before the operator came: whether the parked one was too, nobody knows.
+	unanswered := count(t, s, `SELECT count(*) FROM messages WHERE direction = 'inbound' AND (answered_by IS NULL OR reply_state NOT IN ('answered', 'superseded'))`)
+	if unknown := count(t, s, `SELECT count(*) FROM messages WHERE outcome = 'unknown' AND workflow_id = ANY ($1)`, slices.Collect(maps.Keys(parked))); unanswered != unknown {
+		t.Errorf("%d messages are answered by nothing, and of %d a reply may have been sent", unanswered, unknown)
 	}
+	decideUnknown(t, s)
 	balanced(t, s)
 	t.Logf("%d messages of %d people in %s, over after %s: %d replies in %d messages, %d calls of the model, %d parked by the kill after %d POSTs",
 		people*each, people, wrote.Round(time.Second), time.Since(began).Round(time.Second), len(replies), s.Requests().Accepted, len(model.Calls()), len(parked), dies)

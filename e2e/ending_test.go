@@ -85,12 +85,30 @@ func TestCancelWhileAStepWaitsForItsWorker(t *testing.T) {
 func TestCancelWhileASendIsUnderWay(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: searching()})
-	never := int(time.Hour.Milliseconds()) // no delivery ends by itself, before the cancel or after it
+	endedOnceItIsSent(t, s, ending{
+		end:     func(_ *testing.T, workflowID string) { s.Starter("cancel", workflowID) },
+		over:    ended,
+		refused: "cancelled",
+	})
+}
+
+// ending is a way in which somebody brings a flow to its end.
+type ending struct {
+	end     func(t *testing.T, workflowID string)
+	over    func(t *testing.T, s *testkit.Stack, person, workflowID string, want contract.Outcome, accepted int)
+	refused contract.Outcome // of a flow that is parked for a refusal
+}
+
+// endedOnceItIsSent ends flows at each step that follows a POST. What Twilio accepted is charged, nothing is posted again, and the person's
+// next message is answered.
+func endedOnceItIsSent(t *testing.T, s *testkit.Stack, e ending) {
+	t.Helper()
+	never := int(time.Hour.Milliseconds()) // no delivery ends by itself, before the end or after it
 	for name, c := range map[string]struct {
 		twilio   testkit.Rule
 		at       string // the step, once the POST has arrived
 		parked   bool
-		told     bool // once it is cancelled, a callback tells of the message
+		told     bool // after the end, a callback tells of the message
 		outcome  contract.Outcome
 		accepted int
 	}{
@@ -113,7 +131,7 @@ func TestCancelWhileASendIsUnderWay(t *testing.T) {
 			at: "delivery", outcome: "replied", accepted: 1,
 		},
 		"parked for a refusal": {
-			twilio: testkit.Rule{StatusCode: http.StatusUnauthorized, Code: 20003}, at: contract.Send.Name, parked: true, outcome: "cancelled",
+			twilio: testkit.Rule{StatusCode: http.StatusUnauthorized, Code: 20003}, at: contract.Send.Name, parked: true, outcome: e.refused,
 		},
 		"parked for an unknown send": {
 			twilio: testkit.Rule{Answer: "reset"}, at: contract.LookUp.Name, parked: true, outcome: "unknown",
@@ -130,11 +148,11 @@ func TestCancelWhileASendIsUnderWay(t *testing.T) {
 			} else {
 				awaitStep(t, s, workflowID, c.at)
 			}
-			s.Starter("cancel", workflowID)
+			e.end(t, workflowID)
 			if c.told {
-				tell(t, s, workflowID, s.SentTo(c.twilio.To)[0].Sid)
+				s.CallBack(s.SentTo(c.twilio.To)[0], "delivered")
 			}
-			ended(t, s, c.twilio.To, workflowID, c.outcome, c.accepted)
+			e.over(t, s, c.twilio.To, workflowID, c.outcome, c.accepted)
 			posted(t, s, c.twilio.To, 1)
 			answersNext(t, s, c.twilio.To)
 		})

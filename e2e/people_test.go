@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/internal/domain"
 	"parley/internal/testkit"
 )
 
@@ -105,6 +106,14 @@ func TestTwoTenantsOnOneAccountShareNothing(t *testing.T) {
 		exactly(t, s, person, sent+2)
 		if wrong := s.TryStarter("consent", "set", person, "given", "--owner", rival.owner, "--from", acme.number, "--reason", "x"); wrong.ExitCode != 3 {
 			t.Errorf("rival speaks for acme's number: exit code %d", wrong.ExitCode)
+		}
+	})
+	t.Run("bills", func(t *testing.T) {
+		balanced(t, s)
+		for at, want := range map[tenant]int64{acme: 2, rival: 3} {
+			if got := billOf(t, s, at.owner).used(domain.MeterReplies); got != want {
+				t.Errorf("%s is charged %d replies, want %d", at.owner, got, want)
+			}
 		}
 	})
 }

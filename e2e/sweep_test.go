@@ -2,10 +2,8 @@ package e2e_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"testing"
-	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -134,60 +132,11 @@ func TestTerminateAndSweepAtEachStep(t *testing.T) {
 
 func terminateOnceItIsSent(t *testing.T, s *testkit.Stack) {
 	t.Helper()
-	never := int(time.Hour.Milliseconds()) // no delivery ends by itself
-	for name, c := range map[string]struct {
-		twilio   testkit.Rule
-		at       string
-		parked   bool
-		told     bool // once it is terminated, a callback tells of the message
-		outcome  contract.Outcome
-		accepted int
-	}{
-		"a POST that is answered": {
-			twilio: testkit.Rule{ResponseDelayMS: 2000}, at: contract.Send.Name, outcome: "replied", accepted: 1,
-		},
-		"a POST that is accepted and never answered": {
-			twilio: testkit.Rule{Answer: "hold", Accepted: true}, at: contract.Send.Name, outcome: "replied", accepted: 1,
-		},
-		"a POST that is neither": {
-			twilio: testkit.Rule{Answer: "hold"}, at: contract.Send.Name, outcome: "unknown",
-		},
-		"the look-ups of a message that is never listed": {
-			twilio: testkit.Rule{Answer: "reset", Accepted: true, ListDelayMS: never}, at: contract.LookUp.Name, told: true, outcome: "replied", accepted: 1,
-		},
-		"the look-ups of none": {
-			twilio: testkit.Rule{Answer: "reset"}, at: contract.LookUp.Name, outcome: "unknown",
-		},
-		"the delivery": {
-			at: "delivery", outcome: "replied", accepted: 1,
-		},
-		"parked for a refusal": {
-			twilio: testkit.Rule{StatusCode: http.StatusUnauthorized, Code: 20003}, at: contract.Send.Name, parked: true, outcome: "failed",
-		},
-		"parked for an unknown send": {
-			twilio: testkit.Rule{Answer: "reset"}, at: contract.LookUp.Name, parked: true, outcome: "unknown",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c.twilio.To, c.twilio.Callbacks, c.twilio.CallbackDelayMS = s.Customer(), "none", never
-			s.Script(c.twilio)
-			workflowID := s.WorkflowID(s.Say(c.twilio.To, "hello"))
-			testkit.EventuallyTrue(t, soon, "the POST has arrived", func() bool { return s.Creates(c.twilio.To) == 1 })
-			if c.parked {
-				awaitPark(t, s, workflowID, c.at)
-			} else {
-				awaitStep(t, s, workflowID, c.at)
-			}
-			terminate(t, s, workflowID)
-			if c.told {
-				s.CallBack(s.SentTo(c.twilio.To)[0], "delivered")
-			}
-			swept(t, s, c.twilio.To, workflowID, c.outcome, c.accepted)
-			posted(t, s, c.twilio.To, 1)
-			answersNext(t, s, c.twilio.To)
-		})
-	}
+	endedOnceItIsSent(t, s, ending{
+		end:     func(t *testing.T, workflowID string) { t.Helper(); terminate(t, s, workflowID) },
+		over:    swept,
+		refused: "failed",
+	})
 	t.Run(contract.Settle.Name, func(t *testing.T) {
 		t.Parallel()
 		person := s.Customer()

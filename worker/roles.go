@@ -53,7 +53,7 @@ type process struct {
 func assemble(settings config.Worker, p process) parts {
 	directory, messages := postgres.NewDirectory(p.pool, p.cipher), postgres.NewMessages(p.pool)
 	sending := messaging.New(counted{messages, p.twilioErrors}, directory, gateway{twilio.NewClient(settings.TwilioBaseURL), settings.PublicURL})
-	patience := upkeep.Patience{After: settings.SweepAfter, Again: settings.SweepAgain}
+	patience := upkeep.Patience{After: settings.SweepAfter, Again: settings.SweepAgain, Price: settings.PriceAfter}
 	var provider reply.Provider = llm.Scripted{}
 	if settings.ModelProvider == config.ProviderOpenAI {
 		provider = llm.NewOpenAI(settings.ModelBaseURL, settings.OpenAIAPIKey, settings.ModelName)
@@ -65,7 +65,7 @@ func assemble(settings config.Worker, p process) parts {
 		billing:     billing.New(messages),
 		reply:       reply.New(messages, provider, settings.Price()),
 		messaging:   sending,
-		upkeep:      upkeep.New(messages, flows{p.temporal}, sending.LookUp, teller(p.logger), patience),
+		upkeep:      upkeep.New(messages, flows{p.temporal}, sending.LookUp, sending.FetchStatus, teller(p.logger), patience),
 		counters:    p.upkeep,
 	}
 }
@@ -99,6 +99,7 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		registerJob(w, p.counters, contract.CloseEnded, p.upkeep.CloseEnded)
 		registerJob(w, p.counters, contract.SeekUnknown, p.upkeep.SeekUnknown)
 		registerJob(w, p.counters, contract.CloseIdle, p.upkeep.CloseIdle)
+		registerJob(w, p.counters, contract.FetchPrices, p.upkeep.FetchPrices)
 	default:
 		return domain.Errorf(domain.KindInternal, "no such role: %q", role)
 	}

@@ -172,6 +172,7 @@ func everyStep(t *testing.T, saw func(activity.Info)) *testsuite.TestWorkflowEnv
 	answer(env, contract.Finish, contract.Finished{Outcome: domain.OutcomeReplied})
 	answer(env, contract.CloseEnded, contract.UpkeepResult{})
 	answer(env, contract.CloseIdle, contract.UpkeepResult{})
+	answer(env, contract.FetchPrices, contract.UpkeepResult{})
 	contract.Send.Register(env, func(_ context.Context, in contract.SendInput) (contract.SendResult, error) {
 		if in.Attempt == 1 {
 			return contract.SendResult{}, domain.Errorf(domain.KindConfiguration, "no token")

@@ -15,7 +15,7 @@ import (
 	"parley/internal/domain"
 )
 
-var patience = upkeep.Patience{After: time.Minute, Again: time.Hour}
+var patience = upkeep.Patience{After: time.Minute, Again: time.Hour, Price: 6 * time.Hour}
 
 // world is all that the jobs reach for. It writes down what is asked of it, in order.
 type world struct {
@@ -31,6 +31,24 @@ type world struct {
 	calls      []string
 	told       []contract.UpkeepNote
 	idle       int // conversations
+	unpriced   []domain.Unpriced
+	fetched    map[string]error // what asking for a message's price comes to, by its id
+}
+
+func (w *world) Unpriced(_ context.Context, after time.Duration, most int) ([]domain.Unpriced, error) {
+	if after != 6*time.Hour || most != 25 {
+		w.t.Errorf("asked for %d attempts of %s", most, after)
+	}
+	return w.unpriced, nil
+}
+
+func (w *world) fetch(_ context.Context, in contract.FetchStatusInput) (contract.FetchStatusResult, error) {
+	w.did("fetch %s/%s", in.OwnerID, in.MessageID)
+	return contract.FetchStatusResult{}, w.fetched[in.MessageID]
+}
+
+func newJobs(w *world) *upkeep.Activities {
+	return upkeep.New(w, w, w.lookUp, w.fetch, w.tell, patience)
 }
 
 // unresolved is the answer of a Finish that finds an attempt to be looked for.
@@ -146,7 +164,7 @@ func TestCloseEnded(t *testing.T) {
 			w := &test.world
 			w.t = t
 			w.unfinished = []domain.Unfinished{{OwnerID: "o", MessageID: "m", WorkflowID: "w", Age: test.age}}
-			result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).CloseEnded(t.Context(), contract.Nothing{})
+			result, err := newJobs(w).CloseEnded(t.Context(), contract.Nothing{})
 			if err != nil || result.Seen != 1 || result.Done != test.done || result.More {
 				t.Errorf("got %+v, %v", result, err)
 			}
@@ -189,7 +207,7 @@ func TestCloseEndedGoesOn(t *testing.T) {
 			t.Parallel()
 			w := &test.world
 			w.t, w.unfinished, w.states = t, two, []domain.FlowState{domain.FlowTerminated}
-			result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).CloseEnded(t.Context(), contract.Nothing{})
+			result, err := newJobs(w).CloseEnded(t.Context(), contract.Nothing{})
 			if result.Seen != test.seen || (err == nil) != (test.kind == "") || (err != nil && domain.KindOf(err) != test.kind) {
 				t.Errorf("got %+v, %v", result, err)
 			}
@@ -201,7 +219,7 @@ func TestCloseEndedGoesOn(t *testing.T) {
 func TestCloseEndedSaysThatThereIsMore(t *testing.T) {
 	t.Parallel()
 	w := &world{t: t, unfinished: make([]domain.Unfinished, 100), states: []domain.FlowState{domain.FlowRunning}}
-	if result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).CloseEnded(t.Context(), contract.Nothing{}); err != nil || !result.More || result.Seen != 100 {
+	if result, err := newJobs(w).CloseEnded(t.Context(), contract.Nothing{}); err != nil || !result.More || result.Seen != 100 {
 		t.Errorf("got %+v, %v", result, err)
 	}
 }
@@ -230,7 +248,7 @@ func TestSeekUnknown(t *testing.T) {
 			w := &test.world
 			w.t = t
 			w.doubtful = []domain.Doubtful{{AttemptKey: domain.AttemptKey{MessageID: "m", Part: 2, Attempt: 1}, OwnerID: "o", WorkflowID: "w"}}
-			result, err := upkeep.New(w, w, w.lookUp, w.tell, patience).SeekUnknown(t.Context(), contract.Nothing{})
+			result, err := newJobs(w).SeekUnknown(t.Context(), contract.Nothing{})
 			if err != nil || result.Seen != 1 || result.Done != test.done {
 				t.Errorf("got %+v, %v", result, err)
 			}

@@ -26,6 +26,8 @@ type Store interface {
 	LookedInVain(ctx context.Context, ownerID string, key domain.AttemptKey, again time.Duration) (missing bool, err error)
 	// CloseIdleConversations closes conversations that were quiet for their owner's time, and returns how many.
 	CloseIdleConversations(ctx context.Context, most int) (int, error)
+	// Unpriced returns accepted attempts for whose price Twilio was not asked for a time, and notes that it is asked now.
+	Unpriced(ctx context.Context, after time.Duration, most int) ([]domain.Unpriced, error)
 }
 
 // Flows tells what became of a flow.
@@ -36,6 +38,9 @@ type Flows interface {
 // LookUp looks for an attempt in Twilio's list, as the messaging step of this name does.
 type LookUp func(context.Context, contract.LookUpInput) (contract.SendResult, error)
 
+// Fetch asks Twilio for a message's status and price and stores them, as the messaging step FetchStatus does.
+type Fetch func(context.Context, contract.FetchStatusInput) (contract.FetchStatusResult, error)
+
 // Tell has operators told of what a job did, as it does it.
 type Tell func(context.Context, contract.UpkeepNote)
 
@@ -44,6 +49,7 @@ type Activities struct {
 	store  Store
 	flows  Flows
 	lookUp LookUp
+	fetch  Fetch
 	tell   Tell
 	wait   Patience
 }
@@ -52,11 +58,12 @@ type Activities struct {
 type Patience struct {
 	After time.Duration // a message is left to its flow for so long before that is asked for, and between two questions
 	Again time.Duration // an attempt of unknown fate that was not found is looked for a second time after so long
+	Price time.Duration // a message that Twilio accepted is so old before Twilio is asked for its price, and between two questions
 }
 
 // New returns the jobs over what they need.
-func New(store Store, flows Flows, lookUp LookUp, tell Tell, wait Patience) *Activities {
-	return &Activities{store, flows, lookUp, tell, wait}
+func New(store Store, flows Flows, lookUp LookUp, fetch Fetch, tell Tell, wait Patience) *Activities {
+	return &Activities{store, flows, lookUp, fetch, tell, wait}
 }
 
 // A batch is bounded by number, and by time where each row may wait for another system.

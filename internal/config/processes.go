@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -286,10 +287,11 @@ func (c *Roles) check() []error {
 type Upkeep struct {
 	SweepAfter time.Duration `env:"PARLEY_SWEEP_AFTER" default:"2m" meaning:"how long a message is left to its flow before Temporal is asked whether that is over, and between two questions"`
 	SweepAgain time.Duration `env:"PARLEY_SWEEP_AGAIN" default:"1h" meaning:"after how long an attempt of unknown fate is looked for in Twilio's list a second time, before it counts as not sent"`
+	PriceAfter time.Duration `env:"PARLEY_PRICE_AFTER" default:"6h" meaning:"how long after a message was accepted Twilio is asked for its price, and between two questions; it is asked for two days"`
 }
 
 func (c *Upkeep) check() []error {
-	return append(positive("PARLEY_SWEEP_AFTER", c.SweepAfter), positive("PARLEY_SWEEP_AGAIN", c.SweepAgain)...)
+	return slices.Concat(positive("PARLEY_SWEEP_AFTER", c.SweepAfter), positive("PARLEY_SWEEP_AGAIN", c.SweepAgain), positive("PARLEY_PRICE_AFTER", c.PriceAfter))
 }
 
 func positive(name string, d time.Duration) []error {
