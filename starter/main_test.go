@@ -46,14 +46,14 @@ func TestKeygenMakesAKeysetThatLoads(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("%d, %q", code, stderr)
 	}
-	if _, err := secrets.Load(strings.TrimSpace(stdout), ""); err != nil {
+	if _, err := secrets.Load("", strings.TrimSpace(stdout), ""); err != nil {
 		t.Error(err)
 	}
 	file := filepath.Join(t.TempDir(), "keyset.json")
 	if _, stderr, code := start(t, nil, "secrets", "keygen", "--out", file); code != 0 {
 		t.Fatalf("%d, %q", code, stderr)
 	}
-	if _, err := secrets.Load("", file); err != nil {
+	if _, err := secrets.Load("", "", file); err != nil {
 		t.Error(err)
 	}
 }
@@ -66,7 +66,7 @@ func TestServersThatDoNotAnswerAreUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := map[string]string{
-		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/parley", "PARLEY_KEYSET": strings.TrimSpace(stdout),
+		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/parley", "PARLEY_KEYSET": strings.TrimSpace(stdout), "PARLEY_PAYLOAD_KEYSET": strings.TrimSpace(stdout),
 		"TEMPORAL_ADDRESS": "127.0.0.1:1", "TEMPORAL_CONFIG_FILE": none,
 	}
 	for _, args := range [][]string{{"setup"}, {"owner", "list"}, {"cancel", "outbound:acme:1"}} {

@@ -40,7 +40,11 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 			p.close()
 		}
 	}()
-	cipher, err := secrets.Load(settings.Keyset.Keyset, settings.KeysetFile)
+	cipher, err := secrets.Load(settings.Keyset.Source())
+	if err != nil {
+		return nil, err
+	}
+	payloads, err := secrets.Load(settings.Payloads.Source())
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +59,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		return nil, err
 	}
 	p.closers = append(p.closers, pool.Close)
-	temporal, err := temporalclient.New(getenv, logger, metrics.Temporal())
+	temporal, err := temporalclient.New(getenv, payloads, logger, metrics.Temporal())
 	if err != nil {
 		return nil, err
 	}
