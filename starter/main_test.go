@@ -30,6 +30,16 @@ func TestWithoutConfigurationEveryProblemIsNamedAtOnce(t *testing.T) {
 	}
 }
 
+// What was pasted may have come from a stranger: the terminal is shown it, and does not obey it.
+func TestNoErrorIsObeyedByATerminal(t *testing.T) {
+	t.Parallel()
+	pasted := "\x1b[2J\u009b31m\u202e"
+	_, stderr, code := start(t, nil, "account", "add", "AC"+strings.Repeat("0", 32), "--token-file", pasted)
+	if code != 2 || !strings.Contains(stderr, "read \uFFFD[2J\uFFFD31m\uFFFD: ") || strings.ContainsAny(stderr, pasted[:1]+"\u009b\u202e") {
+		t.Errorf("%d, %q", code, stderr)
+	}
+}
+
 func TestKeygenMakesAKeysetThatLoads(t *testing.T) {
 	t.Parallel()
 	stdout, stderr, code := start(t, nil, "secrets", "keygen")

@@ -64,12 +64,13 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		return nil, err
 	}
 	p.closers = append(p.closers, temporal.Close)
+	// Temporal is left out on purpose: without it messages are spooled, and status callbacks need only the database.
+	database := readiness{ping: func(probe context.Context) error { return postgres.Ping(probe, pool) }, now: time.Now}
 	p.ready = func(probe context.Context) error {
 		if ctx.Err() != nil {
 			return errStopping
 		}
-		// Temporal is left out on purpose: without it messages are spooled, and status callbacks need only the database.
-		return postgres.Ping(probe, pool)
+		return database.check(probe)
 	}
 	slow, err := metrics.Meter("parley/webhook").Int64Counter("parley.webhook.slow_connections",
 		metric.WithDescription("Connections that were cut because they kept us waiting longest when all places were taken."))
