@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -61,6 +62,37 @@ func TestKeysAreRotatedWhileEverythingRuns(t *testing.T) {
 	}
 	awaitOutcome(t, s, parked, "replied")
 	exactly(t, s, before, 1)
+}
+
+func TestNoProcessStartsWithoutBothKeysets(t *testing.T) {
+	t.Parallel()
+	keyset, broken := filepath.Join(t.TempDir(), "keyset.json"), filepath.Join(t.TempDir(), "broken.json")
+	if made := testkit.Run(t, "/", "starter", nil, "secrets", "keygen", "--out", keyset); made.ExitCode != 0 {
+		t.Fatal(made.Stderr)
+	}
+	if err := os.WriteFile(broken, []byte(`{"primaryKeyId":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, process := range [][]string{{"webhook"}, {"worker"}, {"starter", "account", "list"}, {"starter", "cancel", "inbound:1"}} {
+		for _, variable := range []string{"PARLEY_KEYSET", "PARLEY_PAYLOAD_KEYSET"} {
+			for name, file := range map[string]string{"none": "", "not one": broken, "a file that is not there": broken + ".gone"} {
+				if file != "" && process[0] == "starter" && (variable == "PARLEY_KEYSET") != (process[1] == "account") {
+					continue // a command opens what it needs
+				}
+				t.Run(strings.Join(process, " ")+", "+variable+": "+name, func(t *testing.T) {
+					t.Parallel()
+					env := []string{
+						"DATABASE_URL=postgres://parley@127.0.0.1:1/parley", "TEMPORAL_ADDRESS=127.0.0.1:1", "PARLEY_PUBLIC_URL=https://parley.example",
+						"PARLEY_LISTEN=127.0.0.1:0", "PARLEY_KEYSET_FILE=" + keyset, "PARLEY_PAYLOAD_KEYSET_FILE=" + keyset, variable + "_FILE=" + file,
+					}
+					ended := testkit.Run(t, "/", process[0], env, process[1:]...)
+					if said := ended.Stdout + ended.Stderr; ended.ExitCode == 0 || !strings.Contains(said, variable) {
+						t.Errorf("exit code %d: %s", ended.ExitCode, said)
+					}
+				})
+			}
+		}
+	}
 }
 
 // answered sends a message and awaits its answer.
