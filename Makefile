@@ -1,6 +1,6 @@
 # One line a target; the logic is Go. Works with make 3.81.
 .DEFAULT_GOAL := help
-.PHONY: help build tools run say reset test test-all test-race test-long fuzz lint vuln histories bench
+.PHONY: help build tools run say reset test test-all test-race test-long fuzz lint vuln histories bench bench-edge
 
 override TEXT := $(value TEXT)
 export TEXT
@@ -48,4 +48,7 @@ histories: build ## record the histories that the replay test reads anew, after 
 	bin/dev test ./workflows -run TestOnServer -count=1 -save
 
 bench: build ## the figures of docs/operations.md
-	bin/dev test ./bench -run '^$$' -bench . -benchtime 1x -timeout 30m
+	bin/dev test ./bench -run '^$$' -bench Parley -benchtime 1x -timeout 30m
+
+bench-edge: build ## how long genuine messages wait beside 500 slow clients
+	bin/dev test ./bench -run '^$$' -bench Edge -benchtime 1x -timeout 30m

@@ -33,9 +33,10 @@ const (
 // required is the least that .env holds.
 func required() map[string]string {
 	return map[string]string{
-		"POSTGRES_PASSWORD": "sesame1",
-		"PARLEY_KEYSET":     "sesame2",
-		"PARLEY_PUBLIC_URL": "https://parley.example.com",
+		"POSTGRES_PASSWORD":     "sesame1",
+		"PARLEY_KEYSET":         "sesame2",
+		"PARLEY_PAYLOAD_KEYSET": "sesame4",
+		"PARLEY_PUBLIC_URL":     "https://parley.example.com",
 	}
 }
 

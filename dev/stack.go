@@ -212,6 +212,7 @@ func (s *stack) environment() error {
 		"TEMPORAL_ADDRESS="+s.TemporalAddress, "TEMPORAL_NAMESPACE="+namespace,
 		"TEMPORAL_PROFILE=", "TEMPORAL_API_KEY=", "TEMPORAL_TLS=", // dev.env is read into shells that may have these
 		"PARLEY_CONFIG=", "PARLEY_KEYSET=", "PARLEY_KEYSET_FILE="+s.path("keyset.json"),
+		"PARLEY_PAYLOAD_KEYSET=", "PARLEY_PAYLOAD_KEYSET_FILE="+s.path("payload-keyset.json"),
 		"PARLEY_PUBLIC_URL="+s.publicURL, "PARLEY_TWILIO_BASE_URL="+s.baseURL,
 	)
 	for _, name := range []string{
@@ -228,10 +229,11 @@ func (s *stack) environment() error {
 
 // setUp makes schema, namespace and the demo tenant. Every command may be run again.
 func (s *stack) setUp(ctx context.Context) error {
-	keyset := s.path("keyset.json")
-	if _, err := os.Stat(keyset); errors.Is(err, os.ErrNotExist) {
-		if err := s.starter(ctx, "secrets", "keygen", "--out", keyset); err != nil {
-			return err
+	for _, keyset := range []string{s.path("keyset.json"), s.path("payload-keyset.json")} {
+		if _, err := os.Stat(keyset); errors.Is(err, os.ErrNotExist) {
+			if err := s.starter(ctx, "secrets", "keygen", "--out", keyset); err != nil {
+				return err
+			}
 		}
 	}
 	for _, command := range [][]string{

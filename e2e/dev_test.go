@@ -269,7 +269,7 @@ func devJSON(t *testing.T, checkout string) map[string]string {
 
 func privateFiles(t *testing.T, checkout string) {
 	t.Helper()
-	for _, name := range []string{"dev.json", "dev.env", "keyset.json", "state.json"} {
+	for _, name := range []string{"dev.json", "dev.env", "keyset.json", "payload-keyset.json", "state.json"} {
 		info, err := os.Stat(filepath.Join(checkout, ".parley", name))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info, err)

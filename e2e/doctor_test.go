@@ -49,10 +49,11 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 		says   []string
 	}{
 		"no variables": {
-			[]string{"DATABASE_URL=", "PARLEY_KEYSET_FILE=", "PARLEY_PUBLIC_URL="},
+			[]string{"DATABASE_URL=", "PARLEY_KEYSET_FILE=", "PARLEY_PAYLOAD_KEYSET_FILE=", "PARLEY_PUBLIC_URL="},
 			map[string]string{"configuration": "failed", "database": "skipped", "migrations": "skipped", "keyset": "skipped", "accounts": "skipped",
-				"senders": "skipped", "public URL": "skipped"},
-			"configuration", []string{"DATABASE_URL: ", "PARLEY_KEYSET or PARLEY_KEYSET_FILE: ", "PARLEY_PUBLIC_URL: "},
+				"senders": "skipped", "payload keyset": "skipped", "payloads": "skipped", "public URL": "skipped"},
+			"configuration", []string{"DATABASE_URL: ", "PARLEY_KEYSET or PARLEY_KEYSET_FILE: ",
+				"PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE: ", "PARLEY_PUBLIC_URL: "},
 		},
 		"no database": {
 			[]string{"DATABASE_URL=postgres://parley:hunter2@" + dead + "/parley"},
@@ -72,14 +73,24 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 			[]string{"PARLEY_KEYSET_FILE=" + another + ".gone"}, map[string]string{"keyset": "failed", "accounts": "skipped"},
 			"keyset", []string{"no such file", "starter secrets keygen"},
 		},
+		"another payload keyset": {
+			[]string{"PARLEY_PAYLOAD_KEYSET_FILE=" + another}, map[string]string{"payloads": "failed"},
+			"payloads", []string{"PARLEY_PAYLOAD_KEYSET does not have", "all processes the same"},
+		},
+		"no payload keyset": {
+			[]string{"PARLEY_PAYLOAD_KEYSET_FILE=" + another + ".gone"}, map[string]string{"payload keyset": "failed", "payloads": "skipped"},
+			"payload keyset", []string{"no such file", "starter secrets keygen"},
+		},
 		"no Temporal": {
 			[]string{"TEMPORAL_ADDRESS=" + dead},
-			map[string]string{"temporal": "failed", "namespace": "skipped", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped"},
+			map[string]string{"temporal": "failed", "namespace": "skipped", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped",
+				"payloads": "skipped"},
 			"temporal", []string{dead, "connection refused", "TEMPORAL_ADDRESS"},
 		},
 		"no namespace": {
 			[]string{"TEMPORAL_NAMESPACE=nowhere"},
-			map[string]string{"namespace": "failed", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped"},
+			map[string]string{"namespace": "failed", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped",
+				"payloads": "skipped"},
 			"namespace", []string{"nowhere does not exist", "starter setup"},
 		},
 		"a namespace that nobody set up": {
@@ -193,7 +204,7 @@ func (h health) differs(check string, states map[string]string, says ...string) 
 	return nil
 }
 
-// secretsOf returns what doctor knows and never tells: the token, the database's password, the key.
+// secretsOf returns what doctor knows and never tells: the token, the database's password, the keys.
 func secretsOf(t *testing.T, s *testkit.Stack) []string {
 	t.Helper()
 	secrets := []string{s.AuthToken, "hunter2"}
@@ -202,17 +213,20 @@ func secretsOf(t *testing.T, s *testkit.Stack) []string {
 	} else if password, given := address.User.Password(); given {
 		secrets = append(secrets, ":"+password+"@")
 	}
-	content, err := os.ReadFile(s.KeysetFile)
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{s.KeysetFile, s.PayloadKeysetFile} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keyset struct {
+			Key []struct{ KeyData struct{ Value string } }
+		}
+		if err := json.Unmarshal(content, &keyset); err != nil || len(keyset.Key) == 0 || len(keyset.Key[0].KeyData.Value) < 20 {
+			t.Fatalf("%s has no key: %v", file, err)
+		}
+		secrets = append(secrets, keyset.Key[0].KeyData.Value)
 	}
-	var keyset struct {
-		Key []struct{ KeyData struct{ Value string } }
-	}
-	if err := json.Unmarshal(content, &keyset); err != nil || len(keyset.Key) == 0 || len(keyset.Key[0].KeyData.Value) < 20 {
-		t.Fatalf("the keyset has no key: %v", err)
-	}
-	return append(secrets, keyset.Key[0].KeyData.Value)
+	return secrets
 }
 
 // migratedTo returns a database whose schema is of an older version.

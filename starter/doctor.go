@@ -10,6 +10,7 @@ import (
 	"parley/internal/config"
 	"parley/internal/postgres"
 	"parley/internal/secrets"
+	"parley/internal/temporalclient"
 	"parley/internal/twilio"
 	"parley/migrations"
 	"parley/starter/internal/doctor"
@@ -20,6 +21,7 @@ import (
 const (
 	ofDatabase  = "DATABASE_URL"
 	ofKeyset    = "PARLEY_KEYSET"
+	ofPayloads  = "PARLEY_PAYLOAD_KEYSET"
 	ofTwilio    = "PARLEY_TWILIO_BASE_URL"
 	ofPublicURL = "PARLEY_PUBLIC_URL"
 	ofTemporal  = "TEMPORAL_"
@@ -31,7 +33,7 @@ const (
 func (p *parts) doctor(ctx context.Context) doctor.Report {
 	var settings config.Doctor
 	x := examination{parts: p, web: doctor.NewWeb(), problems: config.Read(&settings, p.getenv)}
-	p.settings = &config.Starter{Log: settings.Log, Database: settings.Database, Keyset: settings.Keyset, Twilio: settings.Twilio}
+	p.settings = &config.Starter{Log: settings.Log, Database: settings.Database, Keyset: settings.Keyset, Payloads: settings.Payloads, Twilio: settings.Twilio}
 	x.examineDatabase(ctx)
 	x.examineTemporal()
 	x.examineReach(settings)
@@ -77,7 +79,7 @@ func (x *examination) examineDatabase(ctx context.Context) {
 			x.problems = append(x.problems, err)
 		}
 	}
-	cipher, noKeyset := secrets.Load(x.settings.Keyset.Keyset, x.settings.KeysetFile)
+	cipher, noKeyset := secrets.Load(x.settings.Keyset.Source())
 	directory := postgres.NewDirectory(pool, cipher)
 	x.add(ofDatabase,
 		doctor.Database(func(ctx context.Context) (postgres.Server, error) {
@@ -102,15 +104,29 @@ func (x *examination) examineTemporal() {
 		queues doctor.Queues
 		flows  *flow.Flows
 	)
+	cipher, noKeyset := secrets.Load(x.settings.Payloads.Source())
+	if x.payloads = cipher; noKeyset != nil {
+		x.payloads = unreadable{noKeyset}
+	}
 	made, address, err := x.provisioned()
 	if err != nil {
 		x.problems = append(x.problems, err)
 	} else {
-		system, queues, flows = x.temporal.WorkflowService(), x.temporal, flow.New(x.temporal)
+		system, queues, flows = x.temporal.WorkflowService(), x.temporal, flow.New(x.temporal, temporalclient.NewDataConverter(x.payloads))
 	}
 	x.add(ofTemporal, doctor.Temporal(address, system), doctor.Namespace(made), doctor.SearchAttributes(made), doctor.Workers(queues),
 		doctor.Parked(flows.CountParked))
+	x.add(ofPayloads, doctor.PayloadKeyset(func() error { return noKeyset }))
+	x.add(ofTemporal, doctor.Payloads(flows.Payloads, temporalclient.NewCodec(x.payloads)))
 }
+
+// unreadable stands in for a keyset that is not there: everything about Temporal but its payloads is looked at all the same.
+type unreadable struct{ reason error }
+
+func (u unreadable) Encrypt([]byte, string) ([]byte, error) { return nil, u.reason }
+func (u unreadable) Decrypt([]byte, string) ([]byte, error) { return nil, u.reason }
+func (u unreadable) Has([]byte) bool                        { return false }
+func (u unreadable) Primary([]byte) bool                    { return false }
 
 // examineReach looks at what lies between Twilio and us.
 func (x *examination) examineReach(settings config.Doctor) {

@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	defer real.close()
 	err := cli.Execute(ctx, real.forCommands(), cli.Streams{In: stdin, Out: stdout, Terminal: isTerminal(stdout)}, args)
 	if err != nil {
-		fmt.Fprintf(stderr, "starter: %v\n", err)
+		fmt.Fprintf(stderr, "starter: %s\n", cli.ErrorText(err))
 	}
 	return err
 }

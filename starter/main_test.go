@@ -30,20 +30,30 @@ func TestWithoutConfigurationEveryProblemIsNamedAtOnce(t *testing.T) {
 	}
 }
 
+// What was pasted may have come from a stranger: the terminal is shown it, and does not obey it.
+func TestNoErrorIsObeyedByATerminal(t *testing.T) {
+	t.Parallel()
+	pasted := "\x1b[2J\u009b31m\u202e"
+	_, stderr, code := start(t, nil, "account", "add", "AC"+strings.Repeat("0", 32), "--token-file", pasted)
+	if code != 2 || !strings.Contains(stderr, "read \uFFFD[2J\uFFFD31m\uFFFD: ") || strings.ContainsAny(stderr, pasted[:1]+"\u009b\u202e") {
+		t.Errorf("%d, %q", code, stderr)
+	}
+}
+
 func TestKeygenMakesAKeysetThatLoads(t *testing.T) {
 	t.Parallel()
 	stdout, stderr, code := start(t, nil, "secrets", "keygen")
 	if code != 0 || stderr != "" {
 		t.Fatalf("%d, %q", code, stderr)
 	}
-	if _, err := secrets.Load(strings.TrimSpace(stdout), ""); err != nil {
+	if _, err := secrets.Load("", strings.TrimSpace(stdout), ""); err != nil {
 		t.Error(err)
 	}
 	file := filepath.Join(t.TempDir(), "keyset.json")
 	if _, stderr, code := start(t, nil, "secrets", "keygen", "--out", file); code != 0 {
 		t.Fatalf("%d, %q", code, stderr)
 	}
-	if _, err := secrets.Load("", file); err != nil {
+	if _, err := secrets.Load("", "", file); err != nil {
 		t.Error(err)
 	}
 }
@@ -56,7 +66,7 @@ func TestServersThatDoNotAnswerAreUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := map[string]string{
-		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/parley", "PARLEY_KEYSET": strings.TrimSpace(stdout),
+		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/parley", "PARLEY_KEYSET": strings.TrimSpace(stdout), "PARLEY_PAYLOAD_KEYSET": strings.TrimSpace(stdout),
 		"TEMPORAL_ADDRESS": "127.0.0.1:1", "TEMPORAL_CONFIG_FILE": none,
 	}
 	for _, args := range [][]string{{"setup"}, {"owner", "list"}, {"cancel", "outbound:acme:1"}} {

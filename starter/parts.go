@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -28,6 +27,7 @@ type parts struct {
 	settings *config.Starter
 	pool     *postgres.Pool
 	temporal client.Client
+	payloads temporalclient.Cipher // of what Temporal stores
 }
 
 func (p *parts) forCommands() cli.Parts {
@@ -35,9 +35,11 @@ func (p *parts) forCommands() cli.Parts {
 		Directory: p.directory,
 		Messages:  p.messages,
 		Spool:     p.spool,
+		Vault:     p.vault,
 		Flows:     p.flows,
 		Twilio:    p.twilio,
 		Setup:     p.setup,
+		Schedules: p.schedules,
 		Doctor:    p.doctor,
 		NewKeyset: secrets.Generate,
 		Explain:   func(code int) string { return twilio.Explain(code).Meaning },
@@ -97,7 +99,7 @@ func (p *parts) secret(ctx context.Context) (*postgres.Pool, *secrets.Cipher, er
 	if err != nil {
 		return nil, nil, err
 	}
-	cipher, err := secrets.Load(p.settings.Keyset.Keyset, p.settings.KeysetFile)
+	cipher, err := secrets.Load(p.settings.Keyset.Source())
 	return pool, cipher, err
 }
 
@@ -117,6 +119,14 @@ func (p *parts) spool(ctx context.Context) (cli.Spool, error) {
 	return postgres.NewSpool(pool, cipher), nil
 }
 
+func (p *parts) vault(ctx context.Context) (cli.Vault, error) {
+	pool, cipher, err := p.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewVault(pool, cipher), nil
+}
+
 func (p *parts) messages(ctx context.Context) (cli.Messages, error) {
 	pool, err := p.database(ctx)
 	if err != nil {
@@ -131,8 +141,15 @@ func (p *parts) connect() (client.Client, error) {
 		return nil, err
 	}
 	if p.temporal == nil {
+		if p.payloads == nil {
+			cipher, err := secrets.Load(settings.Payloads.Source())
+			if err != nil {
+				return nil, err
+			}
+			p.payloads = cipher
+		}
 		logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: settings.Level()}))
-		if p.temporal, err = temporalclient.New(p.getenv, logger, nil); err != nil {
+		if p.temporal, err = temporalclient.New(p.getenv, p.payloads, logger, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -144,7 +161,7 @@ func (p *parts) flows(context.Context) (*flow.Flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return flow.New(temporal), nil
+	return flow.New(temporal, temporalclient.NewDataConverter(p.payloads)), nil
 }
 
 func (p *parts) twilio(context.Context) (cli.Twilio, error) {
@@ -163,23 +180,32 @@ func (p *parts) setup(ctx context.Context) (provision.Report, error) {
 	return provision.Run(ctx, parts)
 }
 
+func (p *parts) schedules(ctx context.Context) ([]provision.Schedule, error) {
+	parts, _, err := p.provisioned()
+	if err != nil {
+		return nil, err
+	}
+	return parts.MakeSchedules(ctx)
+}
+
 // provisioned returns what setup makes and doctor looks for, and the address of the Temporal service.
 func (p *parts) provisioned() (parts provision.Parts, address string, err error) {
 	temporal, err := p.connect()
 	if err != nil {
 		return provision.Parts{}, "", err
 	}
-	options, err := temporalclient.Options(p.getenv, slog.New(slog.DiscardHandler), nil)
+	address, namespace, err := temporalclient.Where(p.getenv)
 	if err != nil {
 		return provision.Parts{}, "", err
 	}
 	return provision.Parts{
 		Migrate:    p.migrate,
-		Namespace:  cmp.Or(options.Namespace, client.DefaultNamespace),
+		Namespace:  namespace,
 		Namespaces: temporal.WorkflowService(),
 		Attributes: temporal.OperatorService(),
 		Schedules:  temporal.ScheduleClient(),
-	}, cmp.Or(options.HostPort, client.DefaultHostPort), nil
+		Current:    temporalclient.NewCodec(p.payloads).Current,
+	}, address, nil
 }
 
 // migrate works through the pool, so that it reaches the database in the one way that poolers allow.

@@ -27,18 +27,23 @@ func environment(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	payloads, err := secrets.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	profile := filepath.Join(t.TempDir(), "temporal.toml")
 	if err := os.WriteFile(profile, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return map[string]string{
-		"DATABASE_URL":         "postgres://parley@127.0.0.1:1/parley?connect_timeout=1",
-		"TEMPORAL_ADDRESS":     "127.0.0.1:1",
-		"TEMPORAL_CONFIG_FILE": profile,
-		"PARLEY_KEYSET":        keyset,
-		"PARLEY_PUBLIC_URL":    "https://parley.example",
-		"PARLEY_LISTEN":        "127.0.0.1:0",
-		"PARLEY_ADMIN_LISTEN":  "127.0.0.1:0",
+		"DATABASE_URL":          "postgres://parley@127.0.0.1:1/parley?connect_timeout=1",
+		"TEMPORAL_ADDRESS":      "127.0.0.1:1",
+		"TEMPORAL_CONFIG_FILE":  profile,
+		"PARLEY_KEYSET":         keyset,
+		"PARLEY_PAYLOAD_KEYSET": payloads,
+		"PARLEY_PUBLIC_URL":     "https://parley.example",
+		"PARLEY_LISTEN":         "127.0.0.1:0",
+		"PARLEY_ADMIN_LISTEN":   "127.0.0.1:0",
 	}
 }
 
@@ -91,7 +96,10 @@ func TestRunRefusesWrongSettingsAndArguments(t *testing.T) {
 		want   string
 	}{
 		"no settings":       {nil, map[string]string{"DATABASE_URL": "", "PARLEY_PUBLIC_URL": ""}, "PARLEY_PUBLIC_URL"},
-		"bad keyset":        {nil, map[string]string{"PARLEY_KEYSET": "{}"}, "keyset"},
+		"no keyset":         {nil, map[string]string{"PARLEY_KEYSET": ""}, "PARLEY_KEYSET or PARLEY_KEYSET_FILE"},
+		"bad keyset":        {nil, map[string]string{"PARLEY_KEYSET": "{}"}, "PARLEY_KEYSET: "},
+		"no payload keyset": {nil, map[string]string{"PARLEY_PAYLOAD_KEYSET": ""}, "PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE"},
+		"another's keyset":  {nil, map[string]string{"PARLEY_PAYLOAD_KEYSET": "{}"}, "PARLEY_PAYLOAD_KEYSET: "},
 		"bad listen":        {nil, map[string]string{"PARLEY_LISTEN": "203.0.113.1:0"}, "PARLEY_LISTEN"},
 		"bad admin listen":  {nil, map[string]string{"PARLEY_ADMIN_LISTEN": "203.0.113.1:0"}, "PARLEY_ADMIN_LISTEN"},
 		"an argument":       {[]string{"now"}, nil, "-healthcheck"},

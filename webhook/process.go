@@ -40,7 +40,11 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 			p.close()
 		}
 	}()
-	cipher, err := secrets.Load(settings.Keyset.Keyset, settings.KeysetFile)
+	cipher, err := secrets.Load(settings.Keyset.Source())
+	if err != nil {
+		return nil, err
+	}
+	payloads, err := secrets.Load(settings.Payloads.Source())
 	if err != nil {
 		return nil, err
 	}
@@ -55,17 +59,18 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 		return nil, err
 	}
 	p.closers = append(p.closers, pool.Close)
-	temporal, err := temporalclient.New(getenv, logger, metrics.Temporal())
+	temporal, err := temporalclient.New(getenv, payloads, logger, metrics.Temporal())
 	if err != nil {
 		return nil, err
 	}
 	p.closers = append(p.closers, temporal.Close)
+	// Temporal is left out on purpose: without it messages are spooled, and status callbacks need only the database.
+	database := readiness{ping: func(probe context.Context) error { return postgres.Ping(probe, pool) }, now: time.Now}
 	p.ready = func(probe context.Context) error {
 		if ctx.Err() != nil {
 			return errStopping
 		}
-		// Temporal is left out on purpose: without it messages are spooled, and status callbacks need only the database.
-		return postgres.Ping(probe, pool)
+		return database.check(probe)
 	}
 	slow, err := metrics.Meter("parley/webhook").Int64Counter("parley.webhook.slow_connections",
 		metric.WithDescription("Connections that were cut because they kept us waiting longest when all places were taken."))

@@ -78,7 +78,11 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	temporal, err := temporalclient.New(getenv, logger, metrics.Temporal())
+	payloads, err := secrets.Load(settings.Payloads.Source())
+	if err != nil {
+		return err
+	}
+	temporal, err := temporalclient.New(getenv, payloads, logger, metrics.Temporal())
 	if err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 		return err
 	}
 	defer pool.Close()
-	cipher, err := secrets.Load(settings.Keyset.Keyset, settings.KeysetFile)
+	cipher, err := secrets.Load(settings.Keyset.Source())
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ func complete() map[string]string {
 	return map[string]string{
 		"DATABASE_URL":                 "postgres://parley:sesame@db.example.com:5432/parley",
 		"PARLEY_KEYSET":                "sesame-keyset",
+		"PARLEY_PAYLOAD_KEYSET":        "sesame-payloads",
 		"PARLEY_PUBLIC_URL":            "https://parley.example.com",
 		"TWILIO_ACCOUNT_SID":           "AC00000000000000000000000000000001",
 		"TWILIO_AUTH_TOKEN":            "sesame-token",
@@ -66,7 +67,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	nothing := func(string) string { return "" }
 	wrong := with(map[string]string{
 		"PARLEY_LOG_LEVEL": "loud", "DATABASE_URL": "mysql://db/parley", "PARLEY_ADMIN_LISTEN": "9090",
-		"PARLEY_KEYSET": "", "PARLEY_PUBLIC_URL": "parley.example.com", "PARLEY_TWILIO_BASE_URL": "localhost:8090",
+		"PARLEY_KEYSET": "", "PARLEY_PAYLOAD_KEYSET": "", "PARLEY_PUBLIC_URL": "parley.example.com", "PARLEY_TWILIO_BASE_URL": "localhost:8090",
 		"PARLEY_MODEL_PROVIDER": "oracle", "PARLEY_MODEL_BASE_URL": "ftp://models", "PARLEY_ROLE": "everything", "PARLEY_WORKER_SLOTS": "0",
 	})
 	for _, c := range []struct {
@@ -75,14 +76,14 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		getenv func(string) string
 		want   []string
 	}{
-		{"webhook", &config.Webhook{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
-		{"worker", &config.Worker{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
-		{"starter", &config.Starter{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE"}},
-		{"starter doctor", &config.Doctor{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
+		{"webhook", &config.Webhook{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
+		{"worker", &config.Worker{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
+		{"starter", &config.Starter{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE"}},
+		{"starter doctor", &config.Doctor{}, nothing, []string{"DATABASE_URL", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE", "PARLEY_PUBLIC_URL"}},
 		{"simulator", &config.Simulator{}, nothing, []string{"PARLEY_SIMULATOR_INBOUND_URL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"}},
 		{"a worker with all wrong", &config.Worker{}, wrong, []string{
 			"DATABASE_URL", "PARLEY_ADMIN_LISTEN", "PARLEY_KEYSET or PARLEY_KEYSET_FILE", "PARLEY_LOG_LEVEL", "PARLEY_MODEL_BASE_URL",
-			"PARLEY_MODEL_PROVIDER", "PARLEY_PUBLIC_URL", "PARLEY_ROLE", "PARLEY_TWILIO_BASE_URL", "PARLEY_WORKER_SLOTS",
+			"PARLEY_MODEL_PROVIDER", "PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE", "PARLEY_PUBLIC_URL", "PARLEY_ROLE", "PARLEY_TWILIO_BASE_URL", "PARLEY_WORKER_SLOTS",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ type Webhook struct {
 	Database
 	Admin
 	Keyset
+	Payloads
 	Public
 	Edge
 	Callers
@@ -32,6 +33,7 @@ type Worker struct {
 	Database
 	Admin
 	Keyset
+	Payloads
 	Public
 	Twilio
 	Model
@@ -44,6 +46,7 @@ type Starter struct {
 	Log
 	Database
 	Keyset
+	Payloads
 	Twilio
 }
 
@@ -52,6 +55,7 @@ type Doctor struct {
 	Log
 	Database
 	Keyset
+	Payloads
 	Twilio
 	Public
 }
@@ -116,6 +120,29 @@ func (c *Keyset) check() []error {
 		return []error{errors.New("PARLEY_KEYSET or PARLEY_KEYSET_FILE: one is required: make a keyset with 'starter secrets keygen'")}
 	}
 	return nil
+}
+
+// Source returns the variable, the keyset, and the file that holds it where that is empty.
+func (c *Keyset) Source() (variable, text, file string) {
+	return "PARLEY_KEYSET", c.Keyset, c.KeysetFile
+}
+
+// Payloads is the key that encrypts what Temporal stores. It is another one than Keyset, so that whoever reads histories cannot read tokens.
+type Payloads struct {
+	PayloadKeyset     string `env:"PARLEY_PAYLOAD_KEYSET" secret:"true" meaning:"the Tink keyset for Temporal's payloads, another one than PARLEY_KEYSET; the same in every process"`
+	PayloadKeysetFile string `env:"PARLEY_PAYLOAD_KEYSET_FILE" meaning:"a file that holds that keyset; used where PARLEY_PAYLOAD_KEYSET is empty"`
+}
+
+func (c *Payloads) check() []error {
+	if c.PayloadKeyset == "" && c.PayloadKeysetFile == "" {
+		return []error{errors.New("PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE: one is required: make a keyset with 'starter secrets keygen'")}
+	}
+	return nil
+}
+
+// Source returns the variable, the keyset, and the file that holds it where that is empty.
+func (c *Payloads) Source() (variable, text, file string) {
+	return "PARLEY_PAYLOAD_KEYSET", c.PayloadKeyset, c.PayloadKeysetFile
 }
 
 // Public is how Twilio reaches the webhook.

@@ -34,8 +34,8 @@ func (k Kind) Retryable() bool {
 	}
 }
 
-// Error is an error with a kind. Its text is read by operators and stands in Temporal's history in clear,
-// so it never holds a phone number, a body or a secret.
+// Error is an error with a kind. Its text is read by operators and stands in logs, so it never holds a phone number, a
+// body or a secret.
 type Error struct {
 	Kind       Kind
 	Message    string

@@ -71,8 +71,8 @@ func Rules() []Rule {
 		{
 			Packages: "./internal/temporalclient",
 			May: []string{
-				"./internal/domain", temporalClient, "go.temporal.io/sdk/log", "go.temporal.io/sdk/converter",
-				"go.temporal.io/sdk/contrib/envconfig", "google.golang.org/grpc/...",
+				"./internal/domain", temporalClient, temporalErrors, temporalWorkflow, temporalAPI, "go.temporal.io/sdk/log",
+				"go.temporal.io/sdk/converter", "go.temporal.io/sdk/contrib/envconfig", "google.golang.org/grpc/...", "google.golang.org/protobuf/...",
 			},
 		},
 		{Packages: "./migrations", May: []string{"github.com/pressly/goose/..."}},

@@ -79,7 +79,7 @@ func (d *Directory) sameToken(ctx context.Context, tx pgx.Tx, accountSid string,
 	}
 	for i, r := range rows {
 		// One that does not decrypt is another one: adding the account again is what mends a lost keyset.
-		secret, err := d.cipher.Decrypt(r.Secret, tokenPlace(accountSid, r.TokenID))
+		secret, err := d.cipher.Decrypt(r.Secret, tokenSecret().place(accountSid, r.TokenID))
 		if err != nil || r.APIKey != token.APIKey || string(secret) != token.Secret {
 			continue
 		}
@@ -100,7 +100,7 @@ func (d *Directory) insertToken(ctx context.Context, tx pgx.Tx, accountSid strin
 	if err != nil {
 		return "", err
 	}
-	ciphertext, err := d.cipher.Encrypt([]byte(token.Secret), tokenPlace(accountSid, id))
+	ciphertext, err := d.cipher.Encrypt([]byte(token.Secret), tokenSecret().place(accountSid, id))
 	if err != nil {
 		return "", err
 	}
@@ -108,11 +108,6 @@ func (d *Directory) insertToken(ctx context.Context, tx pgx.Tx, accountSid strin
 		INSERT INTO account_tokens (token_id, account_sid, api_key, secret, added_by) VALUES ($1, $2, $3, $4, $5)`,
 		id, accountSid, token.APIKey, ciphertext, text(token.AddedBy))
 	return id, err
-}
-
-// tokenPlace is what a token's ciphertext is bound to: a row copied to another account, or another token, does not decrypt.
-func tokenPlace(accountSid, tokenID string) string {
-	return "account_tokens/" + accountSid + "/" + tokenID + "/secret"
 }
 
 // DropToken erases a token of an account at once. The newest of those that are left is then valid until another takes its place. It
@@ -215,7 +210,7 @@ func (d *Directory) Credentials(ctx context.Context, accountSid string) (domain.
 		if r.TokenID == "" {
 			continue // the account's own row, which has no token
 		}
-		secret, err := d.cipher.Decrypt(r.Secret, tokenPlace(accountSid, r.TokenID))
+		secret, err := d.cipher.Decrypt(r.Secret, tokenSecret().place(accountSid, r.TokenID))
 		if err != nil {
 			return domain.Credentials{}, err
 		}

@@ -9,12 +9,6 @@ import (
 	"parley/internal/domain"
 )
 
-// Cipher encrypts what must not be stored in clear. The place binds a ciphertext to its row and column.
-type Cipher interface {
-	Encrypt(plain []byte, place string) ([]byte, error)
-	Decrypt(ciphertext []byte, place string) ([]byte, error)
-}
-
 // Directory stores who there is: owners with their settings, Twilio accounts, senders.
 type Directory struct {
 	pool   *pgxpool.Pool

@@ -30,7 +30,7 @@ func (s *Spool) Put(ctx context.Context, received domain.Received) error {
 		return domain.Errorf(domain.KindInternal, "spool: %w", err)
 	}
 	key := domain.SpoolKey{AccountSid: received.AccountSid, MessageSid: received.MessageSid}
-	ciphertext, err := s.cipher.Encrypt(plain, spoolPlace(key))
+	ciphertext, err := s.cipher.Encrypt(plain, spoolReceived().place(key.AccountSid, key.MessageSid))
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Spool) Take(ctx context.Context, most int, within time.Duration) ([]dom
 }
 
 func (s *Spool) read(key domain.SpoolKey, ciphertext []byte) (received domain.Received, err error) {
-	plain, err := s.cipher.Decrypt(ciphertext, spoolPlace(key))
+	plain, err := s.cipher.Decrypt(ciphertext, spoolReceived().place(key.AccountSid, key.MessageSid))
 	if err != nil {
 		return domain.Received{}, err
 	}
@@ -151,9 +151,4 @@ func spoolArgs(keys []domain.SpoolKey) []any {
 		accounts[i], messages[i] = key.AccountSid, key.MessageSid
 	}
 	return []any{accounts, messages}
-}
-
-// spoolPlace is what a message's ciphertext is bound to: a row copied to another account or message does not decrypt.
-func spoolPlace(key domain.SpoolKey) string {
-	return "webhook_spool/" + key.AccountSid + "/" + key.MessageSid + "/received"
 }

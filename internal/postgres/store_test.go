@@ -92,9 +92,7 @@ func newCipher(t *testing.T) *secrets.Cipher {
 	t.Helper()
 	keyset, err := secrets.Generate()
 	must(t, err)
-	cipher, err := secrets.Load(keyset, "")
-	must(t, err)
-	return cipher
+	return cipherOf(t, keyset)
 }
 
 // received returns an inbound message of acme's person, with a sid of its own.

@@ -4,6 +4,7 @@
 package temporalclient
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"time"
@@ -26,22 +27,41 @@ func reconnect() grpc.DialOption {
 	})
 }
 
-// Options returns the client options that TEMPORAL_* and the profile file describe. It returns KindConfiguration where
-// they make no sense.
-func Options(getenv func(string) string, logger *slog.Logger, metrics client.MetricsHandler) (client.Options, error) {
-	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: environment{getenv}})
+// Options returns the client options that TEMPORAL_* and the profile file describe, for payloads and failure texts that are encrypted with
+// a cipher. It returns KindConfiguration where they make no sense.
+func Options(getenv func(string) string, payloads Cipher, logger *slog.Logger, metrics client.MetricsHandler) (client.Options, error) {
+	options, err := load(getenv)
 	if err != nil {
-		return client.Options{}, domain.Errorf(domain.KindConfiguration, "TEMPORAL_*: %w", err)
+		return client.Options{}, err
 	}
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = metrics
+	options.DataConverter = NewDataConverter(payloads)
+	options.FailureConverter = newFailureConverter(options.DataConverter)
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, reconnect())
 	return options, nil
 }
 
+func load(getenv func(string) string) (client.Options, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: environment{getenv}})
+	if err != nil {
+		return client.Options{}, domain.Errorf(domain.KindConfiguration, "TEMPORAL_*: %w", err)
+	}
+	return options, nil
+}
+
+// Where returns the server and the namespace that TEMPORAL_* and the profile file name, Temporal's own defaults where they name none.
+func Where(getenv func(string) string) (address, namespace string, err error) {
+	options, err := load(getenv)
+	if err != nil {
+		return "", "", err
+	}
+	return cmp.Or(options.HostPort, client.DefaultHostPort), cmp.Or(options.Namespace, client.DefaultNamespace), nil
+}
+
 // New returns a lazy client: it connects with its first call, so that a process starts while Temporal is away.
-func New(getenv func(string) string, logger *slog.Logger, metrics client.MetricsHandler) (client.Client, error) {
-	options, err := Options(getenv, logger, metrics)
+func New(getenv func(string) string, payloads Cipher, logger *slog.Logger, metrics client.MetricsHandler) (client.Client, error) {
+	options, err := Options(getenv, payloads, logger, metrics)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func TestOptions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			options, err := temporalclient.Options(environment(t, c.variables), logger(), nil)
+			options, err := temporalclient.Options(environment(t, c.variables), newCipher(t), logger(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +88,7 @@ func TestEnvironmentThatMakesNoSense(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := temporalclient.New(environment(t, variables), logger(), nil)
+			_, err := temporalclient.New(environment(t, variables), newCipher(t), logger(), nil)
 			if domain.KindOf(err) != domain.KindConfiguration {
 				t.Fatalf("got %v, want a configuration error", err)
 			}
@@ -101,7 +101,7 @@ func TestEnvironmentThatMakesNoSense(t *testing.T) {
 
 func TestNewConnectsWithItsFirstCallOnly(t *testing.T) {
 	t.Parallel()
-	c, err := temporalclient.New(environment(t, map[string]string{"TEMPORAL_ADDRESS": "127.0.0.1:1"}), logger(), client.MetricsNopHandler)
+	c, err := temporalclient.New(environment(t, map[string]string{"TEMPORAL_ADDRESS": "127.0.0.1:1"}), newCipher(t), logger(), client.MetricsNopHandler)
 	if err != nil {
 		t.Fatalf("a process must start while Temporal is away: %v", err)
 	}

@@ -44,9 +44,10 @@ type Stack struct {
 	DatabaseURL string
 	Temporal    Namespace
 	PublicURL   string // the webhook's, as the simulator knows it
-	KeysetFile  string
-	Simulator   *Process
-	Webhook     *Process
+
+	KeysetFile, PayloadKeysetFile string
+	Simulator                     *Process
+	Webhook                       *Process
 
 	PostgresServer *Server // with OwnServers only
 	TemporalServer *Server // with OwnServers only
@@ -79,12 +80,15 @@ func NewStack(t testing.TB, o Options) *Stack {
 	} else {
 		s.DatabaseURL, s.Temporal = Postgres(t), EmptyTemporal(t)
 	}
-	s.KeysetFile = filepath.Join(t.TempDir(), "keyset.json")
+	s.KeysetFile, s.PayloadKeysetFile = filepath.Join(t.TempDir(), "keyset.json"), filepath.Join(t.TempDir(), "payload-keyset.json")
 	s.env = []string{
 		"DATABASE_URL=" + s.DatabaseURL, "TEMPORAL_ADDRESS=" + s.Temporal.Address, "TEMPORAL_NAMESPACE=" + s.Temporal.Name,
-		"PARLEY_KEYSET_FILE=" + s.KeysetFile, "PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
+		"PARLEY_KEYSET_FILE=" + s.KeysetFile, "PARLEY_PAYLOAD_KEYSET_FILE=" + s.PayloadKeysetFile,
+		"PARLEY_PUBLIC_URL=" + s.PublicURL, "PARLEY_TWILIO_BASE_URL=http://" + simulator,
 	}
 	s.Starter("secrets", "keygen", "--out", s.KeysetFile)
+	s.Starter("secrets", "keygen", "--out", s.PayloadKeysetFile)
+	s.Temporal.Client = s.Temporal.encrypted(t, s.PayloadKeysetFile)
 	s.Starter("setup")
 	s.setUpOwner(o)
 

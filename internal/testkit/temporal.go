@@ -3,6 +3,8 @@ package testkit
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,8 @@ import (
 
 	"parley/contract"
 	"parley/internal/localstack"
+	"parley/internal/secrets"
+	"parley/internal/temporalclient"
 )
 
 // Namespace is a Temporal namespace of one test, with Parley's search attributes.
@@ -73,6 +77,22 @@ func (n Namespace) create(ctx context.Context) error {
 		Namespace: n.Name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
 	})
 	return err
+}
+
+// encrypted returns a client of the namespace that reads and writes as the processes with a payload keyset do.
+func (n Namespace) encrypted(t testing.TB, keysetFile string) client.Client {
+	t.Helper()
+	cipher, err := secrets.Load("PARLEY_PAYLOAD_KEYSET", "", keysetFile)
+	if err != nil {
+		t.Fatalf("testkit: temporal: %v", err)
+	}
+	variables := map[string]string{"TEMPORAL_ADDRESS": n.Address, "TEMPORAL_NAMESPACE": n.Name, "TEMPORAL_CONFIG_FILE": os.DevNull}
+	c, err := temporalclient.New(func(name string) string { return variables[name] }, cipher, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatalf("testkit: temporal: %v", err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 // register makes the namespace and waits until the server's caches know it with its search attributes.

@@ -32,7 +32,7 @@ import (
 const (
 	freshFor  = 15 * time.Second // credentials: what was signed with a token that is taken away is refused after this
 	listedFor = 5 * time.Second  // the list: an account that is added is known after this
-	usableFor = 10 * time.Minute // credentials, while the store does not answer
+	UsableFor = 10 * time.Minute // credentials, while the store does not answer
 )
 
 const (
@@ -92,7 +92,7 @@ func (c *Cache) Credentials(ctx context.Context, accountSid string) (domain.Cred
 	}
 	credentials, err := c.load(ctx, known)
 	if err != nil && domain.KindOf(err) != domain.KindNotFound {
-		if old, ok := c.read(known, usableFor); ok {
+		if old, ok := c.read(known, UsableFor); ok {
 			c.counts.lookup(ctx, resultStale)
 			return old, nil
 		}

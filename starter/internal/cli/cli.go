@@ -75,6 +75,13 @@ type Spool interface {
 	Remove(ctx context.Context, key domain.SpoolKey) error
 }
 
+// Vault is all that is stored encrypted in the database.
+type Vault interface {
+	// Reencrypt encrypts with the primary key whatever is encrypted with another.
+	Reencrypt(ctx context.Context) (domain.Reencrypted, error)
+	Count(ctx context.Context, of func(ciphertext []byte) bool) (int, error)
+}
+
 // Twilio reads messages at Twilio.
 type Twilio interface {
 	// Fetch returns KindNotFound where the account has no such message, and KindInvalid for what is not a message's sid.
@@ -86,9 +93,11 @@ type Parts struct {
 	Directory func(context.Context) (Directory, error)
 	Messages  func(context.Context) (Messages, error)
 	Spool     func(context.Context) (Spool, error)
+	Vault     func(context.Context) (Vault, error)
 	Flows     func(context.Context) (*flow.Flows, error)
 	Twilio    func(context.Context) (Twilio, error)
 	Setup     func(context.Context) (provision.Report, error)
+	Schedules func(context.Context) ([]provision.Schedule, error) // brought to what they should be
 	Doctor    func(context.Context) doctor.Report
 	NewKeyset func() (string, error)
 	Explain   func(code int) string // a sentence about one of Twilio's error codes

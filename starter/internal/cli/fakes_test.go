@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/converter"
+
 	"parley/internal/domain"
 	"parley/internal/twilio"
 	"parley/starter/internal/cli"
@@ -208,6 +210,25 @@ func (s *spool) Remove(_ context.Context, key domain.SpoolKey) error {
 	return nil
 }
 
+// vault is a cli.Vault in memory.
+type vault struct {
+	done   domain.Reencrypted
+	values [][]byte
+}
+
+var _ cli.Vault = vault{}
+
+func (v vault) Reencrypt(context.Context) (domain.Reencrypted, error) { return v.done, nil }
+
+func (v vault) Count(_ context.Context, of func([]byte) bool) (n int, err error) {
+	for _, value := range v.values {
+		if of(value) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // messages is a cli.Messages in memory, by any id.
 type messages map[string]domain.Trace
 
@@ -276,6 +297,7 @@ type starter struct {
 	messages  messages
 	people    *people
 	spool     spool
+	vault     vault
 	noStore   error // what opening the database returns
 	temporal  *faketemporal.Client
 	twilio    atTwilio
@@ -306,9 +328,13 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 		Directory: func(context.Context) (cli.Directory, error) { return s.directory, s.noStore },
 		Messages:  func(context.Context) (cli.Messages, error) { return stored{s.messages, s.people}, s.noStore },
 		Spool:     func(context.Context) (cli.Spool, error) { return &s.spool, s.noStore },
-		Flows:     func(context.Context) (*flow.Flows, error) { return flow.New(s.temporal), nil },
+		Vault:     func(context.Context) (cli.Vault, error) { return s.vault, s.noStore },
+		Flows: func(context.Context) (*flow.Flows, error) {
+			return flow.New(s.temporal, converter.GetDefaultDataConverter()), nil
+		},
 		Twilio:    func(context.Context) (cli.Twilio, error) { return s.twilio, nil },
 		Setup:     func(context.Context) (provision.Report, error) { return s.report, nil },
+		Schedules: func(context.Context) ([]provision.Schedule, error) { return s.report.Schedules, nil },
 		Doctor:    func(context.Context) doctor.Report { return s.health },
 		NewKeyset: func() (string, error) { return `{"key":"new"}`, nil },
 		Explain:   s.explain,

@@ -61,6 +61,7 @@ func TestGolden(t *testing.T) {
 		"conversation-show":      {"conversation", "show", "c-looping"},
 		"conversation-resume":    {"conversation", "resume", "c-looping", "--reason", "a person"},
 		"secrets-keygen":         {"secrets", "keygen"},
+		"secrets-rotate":         {"secrets", "rotate"},
 		"send":                   send("--key", "k1"),
 		"parked":                 {"parked", "--limit", "2"},
 		"retry":                  {"retry", parkedID},
@@ -148,10 +149,11 @@ func goldenStarter() *starter {
 	s.health = unwell(doctor.Warning)
 	s.spool = spool{
 		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stoppedSid}, ReceivedAt: created, DueAt: created.Add(time.Minute), Refusals: 3,
-			Refusal: "a stored secret does not decrypt: is PARLEY_KEYSET the one it was encrypted with?"},
+			Refusal: "a stored value is encrypted with key 4711, which PARLEY_KEYSET does not have"},
 		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
 		{SpoolKey: domain.SpoolKey{AccountSid: accountB, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
 	}
+	s.vault.done = domain.Reencrypted{Values: 12, Places: []string{}}
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}
 	s.messages["SM-of-the-reply"] = sentTrace()
 	forgotten := inboundMessage("m-forgotten", "inbound:forgotten")

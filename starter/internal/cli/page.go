@@ -17,10 +17,15 @@ const width = 80
 
 func (c *commands) print(found result) error {
 	if c.json {
-		encoder := json.NewEncoder(c.streams.Out)
+		var document strings.Builder
+		encoder := json.NewEncoder(&document)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
-		return written(encoder.Encode(found))
+		if err := encoder.Encode(found); err != nil {
+			return written(err)
+		}
+		_, err := io.WriteString(c.streams.Out, escaped(document.String()))
+		return written(err)
 	}
 	p := &page{}
 	found.print(p)
@@ -118,14 +123,40 @@ func wrap(text string, width int) []string {
 // long lays out a command's description.
 func long(text string) string { return strings.Join(wrap(text, width), "\n") }
 
-// visible replaces what a terminal would obey or hide: control characters and marks that turn the direction of text.
+// obeyed reports whether a terminal would obey or hide a character: control characters and marks that turn the direction of text.
+func obeyed(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+
+// visible replaces what a terminal would obey or hide.
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || (unicode.Is(unicode.Bidi_Control, r)) {
+		if obeyed(r) {
 			return '\uFFFD'
 		}
 		return r
 	}, s)
+}
+
+// escaped writes in a JSON document what a terminal would obey or hide as JSON's escapes, which say the same: JSON itself asks it only of
+// the oldest control characters. Between its strings there are no others than line feeds.
+func escaped(document string) string {
+	var text strings.Builder
+	for _, r := range document {
+		if r != '\n' && obeyed(r) { // none is beyond four digits
+			fmt.Fprintf(&text, `\u%04x`, r)
+		} else {
+			text.WriteRune(r)
+		}
+	}
+	return text.String()
+}
+
+// ErrorText is an error for people, without what a terminal would obey: it may repeat what a stranger wrote, or what somebody has pasted.
+func ErrorText(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = visible(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func at(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

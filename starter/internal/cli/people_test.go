@@ -2,8 +2,10 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +36,7 @@ func ana() domain.Contact {
 	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 	return domain.Contact{
 		ContactID: "01970000-0000-7000-8000-000000000001", Addresses: []string{"whatsapp:+15557654321", "whatsapp:US.1234"}, Name: "Ana Souza",
-		ProfileName: "annie\x1b[2J", RegisteredAt: &at, CreatedAt: at.Add(-time.Hour), Messages: 12, LastAt: &at,
+		ProfileName: "annie\x1b[2J\u009b2J\u202e", RegisteredAt: &at, CreatedAt: at.Add(-time.Hour), Messages: 12, LastAt: &at,
 	}
 }
 
@@ -71,6 +73,23 @@ func (p *people) SetContact(_ context.Context, owner string, address domain.Addr
 	}
 	p.changes = append(p.changes, said)
 	return nil
+}
+
+// What a person calls themselves is not obeyed by a terminal, and is all there for a script.
+func TestAProfilesNameIsOnlyText(t *testing.T) {
+	t.Parallel()
+	s := newStarter()
+	show := []string{"contact", "show", ana().Addresses[0], "--owner", "acme"}
+	for _, args := range [][]string{show, append(show, "--json")} {
+		if out, _ := s.must(t, 0, args...); strings.ContainsAny(out, "\x1b\u009b\u202e") {
+			t.Errorf("%v printed %q", args, out)
+		}
+	}
+	out, _ := s.must(t, 0, append(show, "--json")...)
+	var shown struct{ Contact domain.Contact }
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || shown.Contact.ProfileName != ana().ProfileName {
+		t.Errorf("a script reads %q, %v", shown.Contact.ProfileName, err)
+	}
 }
 
 func TestContacts(t *testing.T) {

@@ -82,6 +82,9 @@ func (f *Flows) Describe(ctx context.Context, workflowID string) (Flow, error) {
 		found.Waits = append(found.Waits, decisionWait(task))
 	}
 	for _, pending := range response.GetPendingActivities() {
+		if last := pending.GetLastFailure(); last != nil {
+			converter.DecodeCommonFailureAttributes(f.payloads, last)
+		}
 		found.Waits = append(found.Waits, stepWait(pending))
 	}
 	return found, nil

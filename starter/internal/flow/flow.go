@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
 
@@ -29,10 +30,13 @@ const (
 )
 
 // Flows starts, follows and steers flows.
-type Flows struct{ client client.Client }
+type Flows struct {
+	client   client.Client
+	payloads converter.DataConverter
+}
 
-// New returns the flows of a client's namespace.
-func New(c client.Client) *Flows { return &Flows{c} }
+// New returns the flows of a client's namespace. payloads reads what the client itself does not: the texts of failures.
+func New(c client.Client, payloads converter.DataConverter) *Flows { return &Flows{c, payloads} }
 
 // Started is a flow that runs, or ran, for a message of ours.
 type Started struct {

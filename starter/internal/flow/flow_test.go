@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
 	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -23,6 +24,10 @@ import (
 
 const id = "outbound:acme:1"
 
+func flowsOf(temporal *faketemporal.Client) *flow.Flows {
+	return flow.New(temporal, converter.GetDefaultDataConverter())
+}
+
 func message() contract.OutboundMessageInput {
 	return contract.OutboundMessageInput{
 		OwnerID: "acme", AccountSid: "AC1", From: "+15551230000", To: "+15557654321", Body: "hello", Key: "k1",
@@ -32,7 +37,7 @@ func message() contract.OutboundMessageInput {
 func TestStartIsOncePerKey(t *testing.T) {
 	t.Parallel()
 	fake := faketemporal.New()
-	flows := flow.New(fake)
+	flows := flowsOf(fake)
 	first, err := flows.Start(t.Context(), message())
 	if err != nil || first.AlreadyStarted || first.WorkflowID != contract.OutboundWorkflowID("acme", "k1") {
 		t.Fatalf("got %+v, %v", first, err)
@@ -87,7 +92,7 @@ func TestCommand(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := faketemporal.New(test.flow)
 				began := time.Now()
-				via, err := flow.New(fake).Command(t.Context(), id, contract.RetryCommand, word)
+				via, err := flowsOf(fake).Command(t.Context(), id, contract.RetryCommand, word)
 				if via != test.via || (test.kind == "") != (err == nil) || (err != nil && domain.KindOf(err) != test.kind) {
 					t.Fatalf("got %q, %v", via, err)
 				}
@@ -111,7 +116,7 @@ func TestCommandGivenUpByItsCallerLeavesNoSignal(t *testing.T) {
 		fake := faketemporal.New(faketemporal.Flow{ID: id})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := flow.New(fake).Command(ctx, id, contract.AbandonCommand, contract.Command{}); err == nil {
+		if _, err := flowsOf(fake).Command(ctx, id, contract.AbandonCommand, contract.Command{}); err == nil {
 			t.Error("want an error")
 		}
 		if len(fake.Signals) != 0 {
@@ -148,7 +153,7 @@ func TestDescribeSaysWhatAFlowWaitsFor(t *testing.T) {
 			activity(enums.PENDING_ACTIVITY_STATE_SCHEDULED, 1, func(a *workflow.PendingActivityInfo) { a.Paused = true }),
 		},
 	})
-	found, err := flow.New(fake).Describe(t.Context(), id)
+	found, err := flowsOf(fake).Describe(t.Context(), id)
 	if err != nil || found.OwnerID != "acme" || found.Stage != contract.StageWorking || !found.Running() {
 		t.Fatalf("got %+v, %v", found, err)
 	}
@@ -179,7 +184,7 @@ func TestActivityNamesBeginWithTheirRole(t *testing.T) {
 		fake := faketemporal.New(faketemporal.Flow{ID: id, Pending: []*workflow.PendingActivityInfo{
 			{ActivityType: &common.ActivityType{Name: name}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1},
 		}})
-		found, err := flow.New(fake).Describe(t.Context(), id)
+		found, err := flowsOf(fake).Describe(t.Context(), id)
 		if err != nil || found.Waits[0].Role != role || found.Waits[0].Queue != role.Queue() {
 			t.Errorf("%s: got %+v, %v", name, found.Waits, err)
 		}
@@ -200,7 +205,7 @@ func TestParked(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		fake := faketemporal.New(parked("a:1", yes), parked("a:2", no), parked("a:3", nil), parked("a:4", yes))
-		found, more, err := flow.New(fake).Parked(t.Context(), "acme", 3)
+		found, more, err := flowsOf(fake).Parked(t.Context(), "acme", 3)
 		if err != nil || !more || len(found) != 2 {
 			t.Fatalf("got %+v, %v, %v", found, more, err)
 		}
@@ -235,7 +240,7 @@ func TestFollowShowsStatesUntilTheEnd(t *testing.T) {
 			},
 		})
 		var stages []contract.Stage
-		result, err := flow.New(fake).Follow(t.Context(), id, func(p flow.Progress) { stages = append(stages, p.Status.Stage) })
+		result, err := flowsOf(fake).Follow(t.Context(), id, func(p flow.Progress) { stages = append(stages, p.Status.Stage) })
 		if err != nil || result.Status != domain.StatusDelivered {
 			t.Fatalf("got %+v, %v", result, err)
 		}
@@ -251,7 +256,7 @@ func TestFollowEndsWithItsCaller(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		fake := faketemporal.New(faketemporal.Flow{ID: id})
-		if _, err := flow.New(fake).Follow(ctx, id, func(flow.Progress) {}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := flowsOf(fake).Follow(ctx, id, func(flow.Progress) {}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -274,7 +279,7 @@ func TestResultOfFlowsThatEndedBadly(t *testing.T) {
 			fake := faketemporal.New(faketemporal.Flow{ID: id, Ends: func(context.Context) (contract.MessageResult, error) {
 				return contract.MessageResult{}, test.err
 			}})
-			result, err := flow.New(fake).Result(t.Context(), id)
+			result, err := flowsOf(fake).Result(t.Context(), id)
 			if result.Outcome != test.outcome || (test.kind == "") != (err == nil) || (err != nil && domain.KindOf(err) != test.kind) {
 				t.Errorf("got %+v, %v", result, err)
 			}
@@ -288,7 +293,7 @@ func TestCountParked(t *testing.T) {
 		faketemporal.Flow{ID: "inbound:a", Stage: contract.StageParked}, faketemporal.Flow{ID: "inbound:b", Stage: contract.StageWorking},
 		faketemporal.Flow{ID: "inbound:c", Stage: contract.StageParked},
 	)
-	n, err := flow.New(fake).CountParked(t.Context())
+	n, err := flowsOf(fake).CountParked(t.Context())
 	if err != nil || n != 2 || fake.Queries[0] != "ExecutionStatus = 'Running' AND ParleyStage = 'parked'" {
 		t.Errorf("%d, %v, asked %q", n, err, fake.Queries)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -54,6 +55,7 @@ type Parts struct {
 	Namespaces Namespaces
 	Attributes Attributes
 	Schedules  Schedules
+	Current    func(*common.Payload) bool // a payload is encrypted as payloads are now
 }
 
 // State says what became of one thing.
@@ -63,7 +65,7 @@ type State string
 const (
 	Exists  State = "exists"  // it was there
 	Created State = "created" // by this run
-	Updated State = "updated" // it was there, and another version's
+	Updated State = "updated" // it was there, and another version's or encrypted with an older key
 	Missing State = "missing" // this account may not create it
 )
 
@@ -112,7 +114,7 @@ func Run(ctx context.Context, parts Parts) (Report, error) {
 	if err := p.waitUntilUsable(ctx); err != nil {
 		return Report{}, err
 	}
-	if report.Schedules, err = p.schedules(ctx); err != nil {
+	if report.Schedules, err = p.MakeSchedules(ctx); err != nil {
 		return Report{}, err
 	}
 	for i, wanted := range contract.Schedules() {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/namespace/v1"
 	"go.temporal.io/api/operatorservice/v1"
@@ -107,8 +108,16 @@ func (s *server) Create(_ context.Context, in client.ScheduleOptions) (client.Sc
 		return nil, temporal.ErrScheduleAlreadyRunning
 	}
 	s.calls = append(s.calls, "schedule "+in.ID)
+	in.Action = stored(in.Action)
 	s.schedules[in.ID] = &in
 	return nil, nil
+}
+
+// stored is an action as a schedule's description has it: its input is encrypted, here with the key "current".
+func stored(action client.ScheduleAction) client.ScheduleAction {
+	does := *action.(*client.ScheduleWorkflowAction)
+	does.Args = []any{&common.Payload{Data: []byte("current")}}
+	return &does
 }
 
 func (s *server) GetHandle(_ context.Context, id string) client.ScheduleHandle {
@@ -135,7 +144,7 @@ func (h *handle) Update(_ context.Context, options client.ScheduleUpdateOptions)
 		return nil
 	}
 	h.server.calls = append(h.server.calls, "update "+h.id)
-	there.Spec, there.Action = *update.Schedule.Spec, update.Schedule.Action
+	there.Spec, there.Action = *update.Schedule.Spec, stored(update.Schedule.Action)
 	there.Overlap, there.CatchupWindow = update.Schedule.Policy.Overlap, update.Schedule.Policy.CatchupWindow
 	h.server.paused = update.Schedule.State.Paused
 	return err
@@ -163,6 +172,7 @@ func run(t *testing.T, s *server, namespace string) (provision.Report, error) {
 		Namespaces: s,
 		Attributes: s,
 		Schedules:  s,
+		Current:    func(payload *common.Payload) bool { return string(payload.GetData()) == "current" },
 	})
 }
 
@@ -198,11 +208,14 @@ func TestSetupFromNothingAndAgain(t *testing.T) {
 func TestSchedulesFollowTheVersion(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*client.ScheduleOptions){
-		"another interval":   func(o *client.ScheduleOptions) { o.Spec.Intervals[0].Every = time.Hour },
-		"another overlap":    func(o *client.ScheduleOptions) { o.Overlap = enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL },
-		"a long catch-up":    func(o *client.ScheduleOptions) { o.CatchupWindow = 365 * 24 * time.Hour },
-		"another workflow":   func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).Workflow = "Other" },
-		"another queue":      func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).TaskQueue = "other" },
+		"another interval": func(o *client.ScheduleOptions) { o.Spec.Intervals[0].Every = time.Hour },
+		"another overlap":  func(o *client.ScheduleOptions) { o.Overlap = enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL },
+		"a long catch-up":  func(o *client.ScheduleOptions) { o.CatchupWindow = 365 * 24 * time.Hour },
+		"another workflow": func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).Workflow = "Other" },
+		"another queue":    func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).TaskQueue = "other" },
+		"an older key": func(o *client.ScheduleOptions) {
+			o.Action.(*client.ScheduleWorkflowAction).Args = []any{&common.Payload{Data: []byte("older")}}
+		},
 		"without a time-out": func(o *client.ScheduleOptions) { o.Action.(*client.ScheduleWorkflowAction).WorkflowRunTimeout = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {

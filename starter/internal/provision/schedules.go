@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -30,7 +31,8 @@ type Schedule struct {
 // catchUp is how late a run may still begin, after an outage. Upkeep looks at what is there: one run makes up for all that were missed.
 const catchUp = time.Minute
 
-func (p provisioner) schedules(ctx context.Context) ([]Schedule, error) {
+// MakeSchedules makes the schedules of upkeep, or gives those that are there what this version wants.
+func (p Parts) MakeSchedules(ctx context.Context) ([]Schedule, error) {
 	var made []Schedule
 	for _, wanted := range contract.Schedules() {
 		ctx, cancel := context.WithTimeout(ctx, callWithin)
@@ -45,7 +47,7 @@ func (p provisioner) schedules(ctx context.Context) ([]Schedule, error) {
 }
 
 // schedule makes a schedule, or gives the one that is there what this version wants. Whether it is paused stays the operator's choice.
-func (p provisioner) schedule(ctx context.Context, wanted contract.Schedule) (State, error) {
+func (p Parts) schedule(ctx context.Context, wanted contract.Schedule) (State, error) {
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: wanted.Every}}}
 	action := client.ScheduleWorkflowAction{
 		ID: wanted.ID(), Workflow: contract.Upkeep.Name, Args: []any{contract.UpkeepInput{Job: wanted.Job.Name}}, TaskQueue: contract.RoleWorkflow.Queue(),
@@ -65,7 +67,7 @@ func (p provisioner) schedule(ctx context.Context, wanted contract.Schedule) (St
 	err = p.Schedules.GetHandle(ctx, wanted.ID()).Update(ctx, client.ScheduleUpdateOptions{
 		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			there := in.Description.Schedule
-			if same(there, spec, action) {
+			if p.same(there, spec, action) {
 				state = Exists
 				return nil, temporal.ErrSkipScheduleUpdate
 			}
@@ -80,10 +82,21 @@ func (p provisioner) schedule(ctx context.Context, wanted contract.Schedule) (St
 	return state, err
 }
 
-// same reports whether a schedule is as this version wants it. Its input is not compared: it follows from its name.
-func same(there client.Schedule, spec client.ScheduleSpec, action client.ScheduleWorkflowAction) bool {
+// same reports whether a schedule is as this version wants it. Of its input only how that is encrypted is looked at: what it says follows from
+// the schedule's name.
+func (p Parts) same(there client.Schedule, spec client.ScheduleSpec, action client.ScheduleWorkflowAction) bool {
 	does, ok := there.Action.(*client.ScheduleWorkflowAction)
 	return ok && there.Spec != nil && there.Policy != nil && slices.Equal(there.Spec.Intervals, spec.Intervals) &&
 		there.Policy.Overlap == enums.SCHEDULE_OVERLAP_POLICY_SKIP && there.Policy.CatchupWindow == catchUp &&
-		does.Workflow == action.Workflow && does.TaskQueue == action.TaskQueue && does.WorkflowRunTimeout == action.WorkflowRunTimeout
+		does.Workflow == action.Workflow && does.TaskQueue == action.TaskQueue && does.WorkflowRunTimeout == action.WorkflowRunTimeout &&
+		p.current(does.Args)
+}
+
+func (p Parts) current(args []any) bool {
+	for _, arg := range args {
+		if payload, ok := arg.(*common.Payload); !ok || !p.Current(payload) {
+			return false
+		}
+	}
+	return true
 }
