@@ -148,10 +148,7 @@ func keysOf(t *testing.T, s *testkit.Stack) (keys []string) {
 	t.Helper()
 	keys = append(keys, s.AuthToken)
 	for _, file := range []string{s.KeysetFile, s.PayloadKeysetFile} {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := readFile(t, file)
 		var keyset struct {
 			Key []struct{ KeyData struct{ Value string } }
 		}

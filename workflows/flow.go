@@ -276,7 +276,7 @@ func (f *flow) leave(reason string) {
 	}
 }
 
-// describe writes the flow's details for the UI, in Markdown without tables (they render only in newer UIs). No event.
+// describe writes the flow's details for a UI that decrypts, in Markdown without tables (they render only in newer UIs). No event.
 func (f *flow) describe(ctx workflow.Context) {
 	var text []byte
 	if park := f.status.Park; park != nil {
