@@ -203,6 +203,13 @@ func (s *Stack) Creates(to string) int { s.t.Helper(); return s.Requests().ByTo[
 // Accepted returns how many messages to a recipient the simulator accepted, whatever it answered.
 func (s *Stack) Accepted(to string) int { s.t.Helper(); return s.Requests().AcceptedByTo[to] }
 
+// SetToken changes the account's token at the simulated Twilio: its webhooks are signed with it, and its API takes no other.
+func (s *Stack) SetToken(token string) {
+	s.t.Helper()
+	s.simulate(http.MethodPut, "/simulate/token", map[string]any{"auth_token": token}, nil)
+	s.AuthToken = token
+}
+
 // SetAPIToken changes what the simulated Twilio takes for the account's token, AuthToken making it right again. Its
 // webhooks stay signed with AuthToken.
 func (s *Stack) SetAPIToken(token string) {
