@@ -6,6 +6,7 @@ import "time"
 // implementation.
 var (
 	ResolveAccount  = Activity[ResolveAccountInput, ResolveAccountResult]{"account.Resolve", RoleAccount}
+	KeepUnrouted    = Activity[KeepUnroutedInput, Nothing]{"account.KeepUnrouted", RoleAccount}
 	RecordInbound   = Activity[NewInbound, Recorded]{"persistence.RecordInbound", RolePersistence}
 	RecordOutbound  = Activity[NewOutbound, Recorded]{"persistence.RecordOutbound", RolePersistence}
 	Finish          = Activity[NewFinish, Finished]{"persistence.Finish", RolePersistence}
@@ -22,10 +23,14 @@ var (
 // Nothing is the result of a step that has none.
 type Nothing struct{}
 
-// ResolveAccountInput asks whose sender an address of an account is.
+// ResolveAccountInput asks whose an address of an account is: whose sender, and nobody else's where it is to be sent from.
 type ResolveAccountInput struct {
 	AccountSid string `json:"account_sid"`
 	Address    string `json:"address"` // our end, as Twilio writes it
+	// Inbound says that a message came to the address, or is answered from it: where it is nobody's sender, the messaging service tells
+	// whose it is, then the account.
+	Inbound             bool   `json:"inbound,omitempty"`
+	MessagingServiceSid string `json:"messaging_service_sid,omitempty"` // that the message came through, if any
 }
 
 // ResolveAccountResult is the owner with the settings that the flow waits by.
@@ -33,6 +38,12 @@ type ResolveAccountResult struct {
 	OwnerID       string        `json:"owner_id"`
 	Timing        Timing        `json:"timing"`
 	UnknownPeople UnknownPeople `json:"unknown_people,omitempty"` // what becomes of their messages
+}
+
+// KeepUnroutedInput is an inbound message that has no owner. Key: (Received.AccountSid, Received.MessageSid).
+type KeepUnroutedInput struct {
+	Received Received `json:"received"`
+	Reason   string   `json:"reason"` // why it has none
 }
 
 // ResolveIdentityInput asks who is behind an address.

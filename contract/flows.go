@@ -43,6 +43,8 @@ var (
 // InboundMessageInput starts the flow of one message that Twilio delivered.
 type InboundMessageInput struct {
 	Received Received `json:"received"`
+	// Anyway says that an operator had the flow started, when the message had waited for an owner: it is answered however late.
+	Anyway bool `json:"anyway,omitempty"`
 }
 
 // OutboundMessageInput starts the flow of one message of ours.
@@ -56,6 +58,9 @@ type OutboundMessageInput struct {
 	Kind       MessageKind `json:"kind,omitempty"` // of a system text: its body is the owner's, at the time
 	Key        string      `json:"key"`            // the caller's idempotency key, unique within the owner
 	StartedAt  time.Time   `json:"started_at"`
+
+	// MessagingServiceSid is what the message came through that a system text answers: From is then the owner's as that message's To was.
+	MessagingServiceSid string `json:"messaging_service_sid,omitempty"`
 }
 
 // MessageResult is how a flow ended.

@@ -38,14 +38,14 @@ func count(t *testing.T, s *testkit.Stack, query string, args ...any) (n int) {
 }
 
 // execute runs a statement.
-func execute(t *testing.T, s *testkit.Stack, statement string) {
+func execute(t *testing.T, s *testkit.Stack, statement string, args ...any) {
 	t.Helper()
 	connection, err := pgx.Connect(t.Context(), s.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = connection.Close(t.Context()) }()
-	if _, err := connection.Exec(t.Context(), statement); err != nil {
+	if _, err := connection.Exec(t.Context(), statement, args...); err != nil {
 		t.Fatal(err)
 	}
 }

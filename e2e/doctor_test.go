@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -207,24 +206,11 @@ func (h health) differs(check string, states map[string]string, says ...string) 
 // secretsOf returns what doctor knows and never tells: the token, the database's password, the keys.
 func secretsOf(t *testing.T, s *testkit.Stack) []string {
 	t.Helper()
-	secrets := []string{s.AuthToken, "hunter2"}
+	secrets := append(keysOf(t, s), "hunter2")
 	if address, err := url.Parse(s.DatabaseURL); err != nil {
 		t.Fatal(err)
 	} else if password, given := address.User.Password(); given {
 		secrets = append(secrets, ":"+password+"@")
-	}
-	for _, file := range []string{s.KeysetFile, s.PayloadKeysetFile} {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var keyset struct {
-			Key []struct{ KeyData struct{ Value string } }
-		}
-		if err := json.Unmarshal(content, &keyset); err != nil || len(keyset.Key) == 0 || len(keyset.Key[0].KeyData.Value) < 20 {
-			t.Fatalf("%s has no key: %v", file, err)
-		}
-		secrets = append(secrets, keyset.Key[0].KeyData.Value)
 	}
 	return secrets
 }

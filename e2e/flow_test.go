@@ -65,15 +65,19 @@ func awaitStep(t *testing.T, s *testkit.Stack, workflowID, step string) {
 	})
 }
 
-// awaitClosed waits until a flow is over and returns how it ended.
+// awaitClosed waits until a flow is over and returns how it ended. Its message may be in the spool yet: a busy Temporal takes its time.
 func awaitClosed(t *testing.T, s *testkit.Stack, workflowID string) (result contract.MessageResult) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	if err := s.Temporal.Client.GetWorkflow(ctx, workflowID, "").Get(ctx, &result); err != nil {
-		status, _ := statusOf(t, s, workflowID)
-		t.Fatalf("%s is not over: %v: %+v", workflowID, err, status)
-	}
+	testkit.Eventually(t, soon, func() error {
+		err := s.Temporal.Client.GetWorkflow(ctx, workflowID, "").Get(ctx, &result)
+		if err != nil {
+			status, _ := statusOf(t, s, workflowID)
+			return fmt.Errorf("%s is not over: %w: %+v", workflowID, err, status)
+		}
+		return nil
+	})
 	return result
 }
 

@@ -25,7 +25,7 @@ func TestATokenIsChangedUnderLoad(t *testing.T) {
 	}
 	during("before", func() {})
 	during("Twilio has a secondary token", func() { s.AddToken(newer) })
-	during("it is added", func() { rotate(t, s, newer) })
+	during("it is added", func() { addToken(t, s, newer) })
 	during("it is promoted", func() { s.PromoteToken(newer) })
 	during("the old one is dropped", func() { s.Starter("account", "drop-token", s.AccountSid, oldestToken(t, s)) })
 	stop()
@@ -43,7 +43,7 @@ func TestATokenIsChangedUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d messages answered once; by phase: %v", len(acknowledged), said.phases)
 
-	rotate(t, s, "fedcba9876543210fedcba9876543210") // which Twilio does not know
+	addToken(t, s, "fedcba9876543210fedcba9876543210") // which Twilio does not know
 	person := s.Customer()
 	sid := s.Say(person, "Is somebody there?")
 	s.AwaitAnswers(person, 1, soon)
@@ -61,8 +61,8 @@ func TestATokenIsChangedUnderLoad(t *testing.T) {
 	})
 }
 
-// rotate gives Parley a new token of the account.
-func rotate(t *testing.T, s *testkit.Stack, token string) {
+// addToken gives Parley a new token of the account.
+func addToken(t *testing.T, s *testkit.Stack, token string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {

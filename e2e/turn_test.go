@@ -44,7 +44,7 @@ func TestABurstHasOneAnswerAfterTheLast(t *testing.T) {
 // Somebody who keeps writing is answered all the same; without bounds on the wait, only at the end. The design's two minutes, four times as fast.
 func TestSomebodyWhoKeepsWritingIsAnswered(t *testing.T) {
 	t.Parallel()
-	keepsWriting(t, pace{lines: 60, every: 500 * time.Millisecond, thinks: 1250 * time.Millisecond, wait: 7500 * time.Millisecond, gap: 15 * time.Second})
+	keepsWriting(t, pace{lines: 60, every: 500 * time.Millisecond, thinks: 1250 * time.Millisecond, wait: 7500 * time.Millisecond, gap: 25 * time.Second})
 }
 
 // pace is that of a person who keeps writing, and of who answers.

@@ -144,6 +144,7 @@ func TestColumns(t *testing.T) {
 		"ai_runs":        "provider model input_tokens output_tokens latency_ms",
 		"senders":        "account_sid channel address owner_id",
 		"webhook_spool":  "account_sid message_sid received received_at due_at",
+		"unrouted":       "account_sid message_sid received received_at reason",
 	} {
 		has := list(t, db, `SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1`, table)
 		for _, column := range strings.Fields(columns) {

@@ -35,6 +35,7 @@ func (p *parts) forCommands() cli.Parts {
 		Directory: p.directory,
 		Messages:  p.messages,
 		Spool:     p.spool,
+		Unrouted:  p.unrouted,
 		Vault:     p.vault,
 		Flows:     p.flows,
 		Twilio:    p.twilio,
@@ -117,6 +118,14 @@ func (p *parts) spool(ctx context.Context) (cli.Spool, error) {
 		return nil, err
 	}
 	return postgres.NewSpool(pool, cipher), nil
+}
+
+func (p *parts) unrouted(ctx context.Context) (cli.Unrouted, error) {
+	pool, cipher, err := p.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.NewUnrouted(pool, cipher), nil
 }
 
 func (p *parts) vault(ctx context.Context) (cli.Vault, error) {

@@ -89,7 +89,8 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	}
 	flows := edge.NewTemporal(temporal)
 	p.inbox, err = inbox.New(ctx, inbox.Parts{
-		Flows: flows, Spool: postgres.NewSpool(pool, cipher), Logger: logger, Meter: metrics.Meter("parley/webhook"),
+		Flows: flows, Spool: postgres.NewSpool(pool, cipher), Unrouted: postgres.NewUnrouted(pool, cipher),
+		Logger: logger, Meter: metrics.Meter("parley/webhook"),
 	})
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func assemble(settings config.Worker, p process) parts {
 		provider = llm.NewOpenAI(settings.ModelBaseURL, settings.OpenAIAPIKey, settings.ModelName)
 	}
 	return parts{
-		account:     account.New(directory),
+		account:     account.New(directory, postgres.NewUnrouted(p.pool, p.cipher), settings.DevelopmentOwner),
 		persistence: persistence.New(messages),
 		identity:    identity.New(messages),
 		billing:     billing.New(messages),
@@ -79,6 +79,7 @@ func register(w worker.Registry, role contract.Role, p parts) error {
 		contract.Upkeep.Register(w, workflows.Upkeep)
 	case contract.RoleAccount:
 		contract.ResolveAccount.Register(w, p.account.Resolve)
+		contract.KeepUnrouted.Register(w, p.account.KeepUnrouted)
 	case contract.RolePersistence:
 		contract.RecordInbound.Register(w, p.persistence.RecordInbound)
 		contract.RecordOutbound.Register(w, p.persistence.RecordOutbound)

@@ -108,6 +108,9 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 	if settings.ModelProvider == config.ProviderScripted && slices.Contains(roles, contract.RoleReply) {
 		logger.Warn("replies are scripted: set PARLEY_MODEL_PROVIDER to use a model")
 	}
+	if settings.DevelopmentOwner != "" && slices.Contains(roles, contract.RoleAccount) {
+		logger.Warn("inbound messages that are nobody's go to one owner: PARLEY_DEVELOPMENT_OWNER is for development", "owner_id", settings.DevelopmentOwner)
+	}
 	stopAdmin, err := telemetry.ServeAdmin(ctx, settings.AdminListen, logger, ready(temporal, pool), metrics.Handler())
 	if err != nil {
 		return err

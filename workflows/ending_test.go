@@ -8,7 +8,7 @@ import (
 	"parley/internal/domain"
 )
 
-// Wherever a flow is cancelled, it ends through Finish, once, and its message is stored as soon as the owner is known.
+// Wherever a flow is cancelled, it ends through Finish, once, and its message is stored as soon as the owner is known; before, it is kept.
 func TestCancelledAtEveryStep(t *testing.T) {
 	t.Parallel()
 	begin := []string{"account.Resolve", "identity.Resolve persistence.RecordInbound"}
@@ -17,7 +17,7 @@ func TestCancelledAtEveryStep(t *testing.T) {
 		calls    []string
 		finishes int
 	}{
-		"account.Resolve": {func(r *rig) { r.resolveAccount.interrupts(r.env.CancelWorkflow) }, begin[:1], 0},
+		"account.Resolve": {func(r *rig) { r.resolveAccount.interrupts(r.env.CancelWorkflow) }, []string{"account.Resolve", "account.KeepUnrouted"}, 0},
 		"persistence.RecordInbound": {
 			func(r *rig) {
 				identified := make(chan struct{})
@@ -60,7 +60,7 @@ func TestCancelledAtEveryStep(t *testing.T) {
 				r.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address"))
 				r.after(time.Minute, r.env.CancelWorkflow)
 			},
-			begin[:1], 0,
+			[]string{"account.Resolve", "account.KeepUnrouted"}, 0,
 		},
 		"delivery": {func(r *rig) { r.after(time.Minute, r.env.CancelWorkflow) }, append(answered, "persistence.Finish"), 1},
 		"messaging.FetchStatus": {
@@ -167,9 +167,10 @@ func TestExpiresWithoutOwner(t *testing.T) {
 		name  string
 		run   func(*rig) contract.MessageResult
 		total time.Duration
+		calls []string
 	}{
-		{"inbound", (*rig).inbound, 10 * time.Minute},
-		{"outbound", (*rig).outbound, 24 * time.Hour},
+		{"inbound", (*rig).inbound, 10 * time.Minute, []string{"account.Resolve", "account.Resolve", "account.KeepUnrouted"}},
+		{"outbound", (*rig).outbound, 24 * time.Hour, []string{"account.Resolve", "account.Resolve"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -177,7 +178,7 @@ func TestExpiresWithoutOwner(t *testing.T) {
 			wait := &domain.Error{Kind: domain.KindUnavailable, Message: "no database", RetryAfter: test.total - time.Minute}
 			r.resolveAccount.fails(wait, wait, wait)
 			r.wantResult(test.run(r), contract.MessageResult{Outcome: domain.OutcomeExpired})
-			r.wantCalls("account.Resolve", "account.Resolve")
+			r.wantCalls(test.calls...)
 			if took := r.env.Now().Sub(start); took != test.total-time.Minute {
 				t.Errorf("ended after %s", took)
 			}

@@ -21,6 +21,7 @@ type flow struct {
 	within   time.Duration        // how long after its start a message may be claimed: the default until the owner's setting is known
 	deadline time.Time            // nothing is claimed after it
 	anyway   bool                 // an operator said that the deadline does not count
+	unrouted *contract.Received   // the inbound message, until somebody owns it or it is kept for the operators; nil for one of ours
 	parks    int                  // how often the flow has parked; names the next park
 	draft    contract.Draft       // what is sent, once that is known
 	commands workflow.Channel     // what the present park is told
@@ -40,6 +41,9 @@ func (e *ending) Error() string { return string(e.outcome) + ": " + e.reason }
 // setup makes the flow answer queries and take commands. ours is our end of the message.
 func (f *flow) setup(ctx workflow.Context, accountSid, ours string, startedAt time.Time, within time.Duration) error {
 	f.within, f.deadline = within, startedAt.Add(within)
+	if f.anyway {
+		f.extend(ctx)
+	}
 	f.status = contract.StatusResult{AccountSid: accountSid, OurAddress: ours, Stage: contract.StageReceived}
 	err := workflow.SetQueryHandlerWithOptions(ctx, contract.StatusQuery,
 		func() (contract.StatusResult, error) { return f.status, nil },
@@ -182,7 +186,7 @@ func reasonOf(err error) string {
 
 // know sets what the owner decides: the lengths of all that waits, and with them the deadline.
 func (f *flow) know(ctx workflow.Context, owner contract.ResolveAccountResult, startedAt time.Time, within time.Duration) error {
-	f.status.OwnerID, f.timing, f.within = owner.OwnerID, owner.Timing, within
+	f.status.OwnerID, f.timing, f.within, f.unrouted = owner.OwnerID, owner.Timing, within, nil
 	f.deadline = startedAt.Add(within)
 	if f.anyway {
 		f.extend(ctx)
@@ -272,7 +276,7 @@ func (f *flow) leave(reason string) {
 	}
 }
 
-// describe writes the flow's details for the UI, in Markdown without tables (they render only in newer UIs). No event.
+// describe writes the flow's details for a UI that decrypts, in Markdown without tables (they render only in newer UIs). No event.
 func (f *flow) describe(ctx workflow.Context) {
 	var text []byte
 	if park := f.status.Park; park != nil {
@@ -300,14 +304,15 @@ func (f *flow) describe(ctx workflow.Context) {
 }
 
 // finish is every flow's last step, whatever came before: it runs on a context of its own, so that a cancelled flow ends properly
-// too. A message whose owner is known and that is not stored yet is recorded first; nobody is asked to mend what fails there. Where the
-// rows say that the reason to end does not hold any more, the flow goes on with again.
+// too. A message that is not stored yet is recorded first, or kept for the operators where its owner is not known; nobody is asked to mend
+// what fails there. Where the rows say that the reason to end does not hold any more, the flow goes on with again.
 func (f *flow) finish(
 	running workflow.Context, intended contract.Outcome, problem error, record func(workflow.Context) recorder, again func(workflow.Context) error,
 ) (contract.MessageResult, error) {
 	ctx, _ := workflow.NewDisconnectedContext(running)
 	in := ended(intended, problem)
 	f.leave(in.Reason)
+	f.keepUnrouted(ctx, in.Reason)
 	if f.status.OwnerID != "" && f.status.MessageID == "" {
 		if err := f.keep(record(ctx).once(ctx)); err != nil {
 			workflow.GetLogger(ctx).Warn("the message could not be stored at the end", "error", err.Error())

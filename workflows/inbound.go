@@ -14,6 +14,7 @@ import (
 // InboundMessage answers one message that Twilio delivered, and follows the answer. Its id is contract.InboundWorkflowID.
 func InboundMessage(ctx workflow.Context, in contract.InboundMessageInput) (contract.MessageResult, error) {
 	f := inbound{received: in.Received}
+	f.anyway = in.Anyway
 	if err := f.setup(ctx); err != nil {
 		return contract.MessageResult{}, err
 	}
@@ -34,6 +35,7 @@ type inbound struct {
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
+	f.unrouted = &f.received
 	return f.flow.setup(ctx, f.received.AccountSid, f.received.To, f.received.ReceivedAt, domain.DefaultSettings(domain.English).Timing.ReplyDeadline)
 }
 
@@ -65,7 +67,9 @@ func (f *inbound) answer(ctx workflow.Context) error { return f.sendAndFollow(ct
 // resolve finds the owner, and with it the lengths of everything that follows.
 func (f *inbound) resolve(ctx workflow.Context) error {
 	owner, err := do(ctx, &f.flow, contract.ResolveAccount, func() (workflow.ActivityOptions, contract.ResolveAccountInput) {
-		return resolving(f.within), contract.ResolveAccountInput{AccountSid: f.received.AccountSid, Address: f.received.To}
+		return resolving(f.within), contract.ResolveAccountInput{
+			AccountSid: f.received.AccountSid, Address: f.received.To, Inbound: true, MessagingServiceSid: f.received.MessagingServiceSid,
+		}
 	})
 	if err != nil {
 		return err
@@ -139,7 +143,7 @@ func (f *inbound) tell(ctx workflow.Context, kind contract.MessageKind, key stri
 		StaticSummary: "A system text: " + string(kind),
 	}, contract.OutboundMessageInput{
 		OwnerID: f.status.OwnerID, AccountSid: f.received.AccountSid, From: f.received.To, To: f.received.From,
-		Kind: kind, Key: key, StartedAt: workflow.Now(ctx),
+		Kind: kind, Key: key, StartedAt: workflow.Now(ctx), MessagingServiceSid: f.received.MessagingServiceSid,
 	})
 	if err != nil { // the flow is cancelled
 		workflow.GetLogger(ctx).Warn("system text not sent", "kind", kind, "error", err.Error())

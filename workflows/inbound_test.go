@@ -25,7 +25,7 @@ func TestInboundAnswered(t *testing.T) {
 	r.wantResult(result, contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied, Status: domain.StatusDelivered})
 	r.wantCalls(append(answered, "persistence.Finish")...)
 	r.wantFinish(domain.OutcomeReplied, "")
-	if got, want := one(t, &r.resolveAccount), (contract.ResolveAccountInput{AccountSid: accountSid, Address: company}); got != want {
+	if got, want := one(t, &r.resolveAccount), (contract.ResolveAccountInput{AccountSid: accountSid, Address: company, Inbound: true}); got != want {
 		t.Errorf("account.Resolve got %+v, want %+v", got, want)
 	}
 	recorded := one(t, &r.recordInbound)

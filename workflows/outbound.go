@@ -51,10 +51,12 @@ func (f *outbound) send(ctx workflow.Context) error {
 	return f.sendAndFollow(ctx, func(workflow.Context) (contract.Draft, error) { return contract.Draft{Parts: f.stored.Parts}, nil })
 }
 
-// resolve checks that the sender is the owner's.
+// resolve checks that the sender is the owner's. A system text goes out from where the message came to that it answers.
 func (f *outbound) resolve(ctx workflow.Context) error {
 	owner, err := do(ctx, &f.flow, contract.ResolveAccount, func() (workflow.ActivityOptions, contract.ResolveAccountInput) {
-		return resolving(f.within), contract.ResolveAccountInput{AccountSid: f.in.AccountSid, Address: f.in.From}
+		return resolving(f.within), contract.ResolveAccountInput{
+			AccountSid: f.in.AccountSid, Address: f.in.From, Inbound: f.in.Kind.System(), MessagingServiceSid: f.in.MessagingServiceSid,
+		}
 	})
 	if err != nil {
 		return err
@@ -71,6 +73,7 @@ func (f *outbound) record(ctx workflow.Context) recorder {
 		return recording(), contract.NewOutbound{
 			OwnerID: f.status.OwnerID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, AccountSid: f.in.AccountSid,
 			From: f.in.From, To: f.in.To, Body: f.in.Body, Media: f.in.Media, Kind: f.in.Kind, Key: f.in.Key, Deadline: f.deadline,
+			MessagingServiceSid: f.in.MessagingServiceSid,
 		}
 	})
 }

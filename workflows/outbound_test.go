@@ -72,6 +72,26 @@ func TestOutboundSenderOfAnotherOwner(t *testing.T) {
 	r.wantCalls("account.Resolve")
 }
 
+// A system text goes out from where the message came to that it answers, whatever makes that the owner's; any other message of ours from a
+// sender of the owner's alone.
+func TestASystemTextResolvesAsItsMessageDid(t *testing.T) {
+	t.Parallel()
+	for kind, inbound := range map[contract.MessageKind]bool{domain.KindStopConfirmation: true, domain.KindMessage: false, "": false} {
+		r := newRig(t)
+		r.deliver(time.Minute, 1, 1, domain.StatusDelivered)
+		in := outboundInput()
+		in.Kind, in.MessagingServiceSid = kind, "MG1"
+		r.execute(contract.OutboundMessage.Name, in)
+		want := contract.ResolveAccountInput{AccountSid: accountSid, Address: company, Inbound: inbound, MessagingServiceSid: "MG1"}
+		if got := one(t, &r.resolveAccount); got != want {
+			t.Errorf("%q: account.Resolve got %+v, want %+v", kind, got, want)
+		}
+		if got := one(t, &r.recordOutbound); got.MessagingServiceSid != "MG1" {
+			t.Errorf("%q: RecordOutbound got %+v", kind, got)
+		}
+	}
+}
+
 // The same key again, after Temporal has forgotten the first flow: nothing is sent twice.
 func TestOutboundClosedBefore(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,8 @@ func (f *flow) park(ctx workflow.Context, step string, part int, cause error) (w
 	}
 	f.mark(ctx, contract.StepStatus{Name: step, Part: part, State: contract.StepParked, Note: park.Reason})
 	f.markMessage(ctx, park)
-	f.commands, f.taken = workflow.NewBufferedChannel(ctx, 1), false // of this park: no command outlives it
+	workflow.Go(ctx, func(ctx workflow.Context) { f.keepUnrouted(ctx, park.Reason) }) // a database that is away does not hold up the park
+	f.commands, f.taken = workflow.NewBufferedChannel(ctx, 1), false                  // of this park: no command outlives it
 	f.status.Park = &park
 	if err := f.enter(ctx, contract.StageParked); err != nil {
 		return "", err
@@ -78,6 +79,20 @@ func (f *flow) markMessage(ctx workflow.Context, park contract.Park) {
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("the park is not in the message's row", "error", err.Error())
 	}
+}
+
+// keepUnrouted has an inbound message that nobody owns kept in the database, once, from where operators start it again though its flow be gone.
+// One that has an owner is stored as the owner's.
+func (f *flow) keepUnrouted(ctx workflow.Context, reason string) {
+	if f.unrouted == nil {
+		return
+	}
+	_, err := contract.KeepUnrouted.Do(ctx, recording(), contract.KeepUnroutedInput{Received: *f.unrouted, Reason: reason})
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("the message without an owner is not kept", "error", err.Error())
+		return
+	}
+	f.unrouted = nil
 }
 
 // awaitOrder waits for a command that holds. Signals from before the park, and such as do not hold, are dropped, never kept.
@@ -176,7 +191,7 @@ func advice(step string, kind domain.Kind) string {
 		return "The message may have reached the person, and Parley could not look for it at Twilio. Mend the cause, then retry: " +
 			"it is looked for, and sent again only where it is not found."
 	case step == contract.ResolveAccount.Name && kind == domain.KindNotFound:
-		return "Nobody owns the address that was written to. Add it with `starter sender add`, then retry."
+		return "Nobody owns the address that was written to. Add it with `starter sender add`, then retry. The message is kept: `starter unrouted list`."
 	case step == contract.Generate.Name && kind == domain.KindConfiguration:
 		return "Mend the model's key, name or base URL, then retry."
 	case step == contract.Send.Name && kind == domain.KindConfiguration:

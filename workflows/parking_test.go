@@ -30,7 +30,10 @@ func TestUnroutableParksUntilTheSenderIsAdded(t *testing.T) {
 	r.deliver(6*time.Minute, 1, 1, domain.StatusDelivered)
 
 	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
-	r.wantCalls(append([]string{"account.Resolve"}, append(answered, "persistence.Finish")...)...) // no row yet, so no Park
+	r.wantCalls(append([]string{"account.Resolve", "account.KeepUnrouted"}, append(answered, "persistence.Finish")...)...) // no row yet, so no Park
+	if got := one(t, &r.keepUnrouted); got.Received.MessageSid != messageSid || got.Received.Body != "hello" || got.Reason != "no owner has this address" {
+		t.Errorf("KeepUnrouted got %+v", got)
+	}
 	if want := "parked received working delivering closed"; strings.Join(r.stages(), " ") != want {
 		t.Errorf("stages %v, want %s", r.stages(), want)
 	}
@@ -134,9 +137,70 @@ func TestNobodyRoutesInTime(t *testing.T) {
 	r := newRig(t)
 	r.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address"))
 	r.wantResult(r.inbound(), contract.MessageResult{Outcome: domain.OutcomeFailed})
-	r.wantCalls("account.Resolve")
+	r.wantCalls("account.Resolve", "account.KeepUnrouted")
 	if took := r.env.Now().Sub(start); took != 72*time.Hour {
 		t.Errorf("gave up after %s, want the default of 72 h", took)
+	}
+}
+
+// A database that is away holds up neither the park nor the retry. The end of a flow waits for it: afterwards the message would be nowhere.
+func TestAnUnroutableMessageThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	away := &domain.Error{Kind: domain.KindUnavailable, Message: "no database", RetryAfter: time.Hour}
+	t.Run("retried", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		r.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address"))
+		r.keepUnrouted.fails(away)
+		r.after(5*time.Minute, func() { r.wantTaken(r.update(contract.RetryCommand, contract.Command{})) })
+		r.deliver(6*time.Minute, 1, 1, domain.StatusDelivered)
+		r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
+		one(t, &r.keepUnrouted)
+	})
+	for name, end := range map[string]func(*rig){
+		"abandoned": func(r *rig) { r.wantTaken(r.update(contract.AbandonCommand, contract.Command{})) },
+		"cancelled": func(r *rig) { r.env.CancelWorkflow() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address"))
+			r.keepUnrouted.fails(away, away, away)
+			kept := times(r, &r.keepUnrouted)
+			r.after(5*time.Minute, func() { end(r) })
+			if result := r.inbound(); string(result.Outcome) != name {
+				t.Errorf("ended as %+v", result)
+			}
+			if last := (*kept)[len(*kept)-1]; last < time.Hour || r.env.Now().Sub(start) < last {
+				t.Errorf("kept after %v, ended after %s", *kept, r.env.Now().Sub(start))
+			}
+		})
+	}
+	t.Run("for good", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		r.resolveAccount.fails(domain.Errorf(domain.KindNotFound, "no owner has this address"))
+		wrong := configuration("no such table")
+		r.keepUnrouted.fails(wrong, wrong)
+		r.after(5*time.Minute, func() { r.wantTaken(r.update(contract.AbandonCommand, contract.Command{})) })
+		r.wantResult(r.inbound(), contract.MessageResult{Outcome: domain.OutcomeAbandoned})
+	})
+}
+
+// A message that waited for an owner is answered however late where an operator has its flow started again, and has its whole time.
+func TestUnroutableStartedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.resolveAccount.fails(&domain.Error{Kind: domain.KindUnavailable, Message: "no database", RetryAfter: time.Minute})
+	r.deliver(5*time.Minute, 1, 1, domain.StatusDelivered)
+	in := contract.InboundMessageInput{Received: received(), Anyway: true}
+	in.Received.ReceivedAt = start.Add(-100 * time.Hour)
+	r.wantResult(r.execute(contract.InboundMessage.Name, in), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeReplied})
+	if !one(t, &r.send).Anyway {
+		t.Error("Send is not told that the deadline does not count")
+	}
+	if got, want := one(t, &r.recordInbound).Deadline, start.Add(time.Minute+timing().ReplyDeadline); !got.Equal(want) {
+		t.Errorf("the stored deadline is %s, want %s", got, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/history/v1"
+	"go.temporal.io/api/proxy"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -16,12 +19,15 @@ import (
 
 	"parley/contract"
 	"parley/internal/domain"
+	"parley/internal/secrets"
+	"parley/internal/temporalclient"
 	"parley/workflows"
 )
 
 // replayer replays histories against the flows as they are now.
-func replayer() worker.WorkflowReplayer {
-	r := worker.NewWorkflowReplayer()
+func replayer() worker.WorkflowReplayer { return withFlows(worker.NewWorkflowReplayer()) }
+
+func withFlows(r worker.WorkflowReplayer) worker.WorkflowReplayer {
 	contract.InboundMessage.Register(r, workflows.InboundMessage)
 	contract.OutboundMessage.Register(r, workflows.OutboundMessage)
 	return r
@@ -45,6 +51,51 @@ func TestReplay(t *testing.T) {
 			t.Parallel()
 			if err := replayer().ReplayWorkflowHistoryFromJSONFile(quiet(), file); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// The histories are recorded in clear, for people to read. The workers, whose own histories are encrypted, replay both kinds.
+func TestReplayByWorkersThatEncrypt(t *testing.T) {
+	t.Parallel()
+	keyset, err := secrets.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cipher, err := secrets.Load("PARLEY_PAYLOAD_KEYSET", keyset, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables := map[string]string{"TEMPORAL_CONFIG_FILE": os.DevNull}
+	options, err := temporalclient.Options(func(name string) string { return variables[name] }, cipher, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range scenarios() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inClear := load(t, name)
+			encrypted, payloads := proto.CloneOf(inClear), 0
+			if err := proxy.VisitPayloads(t.Context(), encrypted, proxy.VisitPayloadsOptions{
+				SkipSearchAttributes: true,
+				Visitor: func(_ *proxy.VisitPayloadsContext, found []*common.Payload) ([]*common.Payload, error) {
+					payloads += len(found)
+					return temporalclient.NewCodec(cipher).Encode(found)
+				},
+			}); err != nil || payloads == 0 {
+				t.Fatalf("%d payloads, %v", payloads, err)
+			}
+			for _, h := range []*history.History{inClear, encrypted} {
+				r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+					DataConverter: options.DataConverter, FailureConverter: options.FailureConverter,
+				})
+				if err == nil {
+					err = withFlows(r).ReplayWorkflowHistory(quiet(), h)
+				}
+				if err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}

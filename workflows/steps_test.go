@@ -75,6 +75,7 @@ func (b *book) order() []string {
 type steps struct {
 	*book
 	resolveAccount  step[contract.ResolveAccountInput, contract.ResolveAccountResult]
+	keepUnrouted    step[contract.KeepUnroutedInput, contract.Nothing]
 	recordInbound   step[contract.NewInbound, contract.Recorded]
 	recordOutbound  step[contract.NewOutbound, contract.Recorded]
 	resolveIdentity step[contract.ResolveIdentityInput, contract.ResolveIdentityResult]
@@ -94,6 +95,7 @@ func newSteps(timing contract.Timing) *steps {
 	s := &steps{
 		book:            b,
 		resolveAccount:  scripted(b, contract.ResolveAccount),
+		keepUnrouted:    scripted(b, contract.KeepUnrouted),
 		recordInbound:   scripted(b, contract.RecordInbound),
 		recordOutbound:  scripted(b, contract.RecordOutbound),
 		resolveIdentity: scripted(b, contract.ResolveIdentity),
@@ -160,6 +162,7 @@ func (s *steps) foundFrom(n int) { s.lookUpsFrom(n, found(1), nil) }
 // register gives a worker, or a test environment, every step under its name.
 func (s *steps) register(r worker.ActivityRegistry) {
 	contract.ResolveAccount.Register(r, s.resolveAccount.run)
+	contract.KeepUnrouted.Register(r, s.keepUnrouted.run)
 	contract.RecordInbound.Register(r, s.recordInbound.run)
 	contract.RecordOutbound.Register(r, s.recordOutbound.run)
 	contract.ResolveIdentity.Register(r, s.resolveIdentity.run)

@@ -100,7 +100,9 @@ func TestAConsentWordIsNotAnswered(t *testing.T) {
 				MessageID: messageID, ReplyState: domain.ReplyNotNeeded, ConsentWord: domain.WordStop, Confirm: confirm,
 			})
 			started := r.children()
-			if result := r.inbound(); result.Outcome != domain.OutcomeConsent {
+			in := contract.InboundMessageInput{Received: received()}
+			in.Received.MessagingServiceSid = "MG1"
+			if result := r.execute(contract.InboundMessage.Name, in); result.Outcome != domain.OutcomeConsent {
 				t.Errorf("ended %+v", result)
 			}
 			if len(r.reserve.inputs)+len(r.generate.inputs) != 0 {
@@ -120,7 +122,7 @@ func TestAConsentWordIsNotAnswered(t *testing.T) {
 			}
 			got := (*started)[0]
 			want.StartedAt = got.StartedAt
-			if got.Kind != want.Kind || got.Key != want.Key || got.From != want.From || got.To != want.To || got.Body != "" {
+			if got.Kind != want.Kind || got.Key != want.Key || got.From != want.From || got.To != want.To || got.Body != "" || got.MessagingServiceSid != "MG1" {
 				t.Errorf("confirmed %+v, want %+v", got, want)
 			}
 		})

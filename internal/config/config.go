@@ -27,6 +27,9 @@ type Variable struct {
 // group is a part of a process's settings that checks itself. A problem begins with the name of its variable.
 type group interface{ check() []error }
 
+// process is a process's settings in which one group asks something of another.
+type process interface{ checkTogether() []error }
+
 // Load fills a process's struct (*Webhook, *Worker, *Starter, *Simulator) and checks it. It returns a KindConfiguration
 // error that names every problem.
 func Load(into any, getenv func(string) string) error {
@@ -78,13 +81,17 @@ func Read(into any, getenv func(string) string) []error {
 			problems = append(problems, fmt.Errorf("%s: fields of kind %s are not supported", variable.Name, field.Kind()))
 		}
 	})
-	each(reflect.ValueOf(into).Elem(), func(g group) {
-		for _, problem := range g.check() {
+	report := func(found []error) {
+		for _, problem := range found {
 			if name, _, _ := strings.Cut(problem.Error(), ":"); !misread[name] { // one problem a variable is enough
 				problems = append(problems, problem)
 			}
 		}
-	})
+	}
+	each(reflect.ValueOf(into).Elem(), func(g group) { report(g.check()) })
+	if p, ok := into.(process); ok {
+		report(p.checkTogether())
+	}
 	return problems
 }
 

@@ -162,6 +162,10 @@ func TestRules(t *testing.T) {
 		{"two caller keys", webhook, map[string]string{"PARLEY_CALLER_KEYS": strings.Repeat("k", 32) + ", " + strings.Repeat("K", 40)}, ""},
 		{"a caller key that can be guessed", webhook, map[string]string{"PARLEY_CALLER_KEYS": strings.Repeat("k", 32) + "," + strings.Repeat("K", 31)}, "PARLEY_CALLER_KEYS"},
 		{"the simulator in place of Twilio", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "http://127.0.0.1:8090"}, ""},
+		{"an owner for development, with Twilio's own API", worker, map[string]string{"PARLEY_DEVELOPMENT_OWNER": "acme"}, "PARLEY_DEVELOPMENT_OWNER"},
+		{"an owner for development, with the simulator", worker, map[string]string{
+			"PARLEY_DEVELOPMENT_OWNER": "acme", "PARLEY_TWILIO_BASE_URL": "http://127.0.0.1:8090",
+		}, ""},
 		{"a base URL without a scheme", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "127.0.0.1:8090"}, "PARLEY_TWILIO_BASE_URL"},
 		{"openai, complete", worker, map[string]string{"PARLEY_MODEL_PROVIDER": "openai", "PARLEY_MODEL_NAME": "m", "OPENAI_API_KEY": "k"}, ""},
 		{"a model's prices", worker, prices("0.15", "0.6", "usd"), ""},

@@ -39,6 +39,14 @@ type Worker struct {
 	Model
 	Roles
 	Upkeep
+	Fallback
+}
+
+func (c *Worker) checkTogether() []error {
+	if c.DevelopmentOwner != "" && c.TwilioBaseURL == "" {
+		return []error{errors.New("PARLEY_DEVELOPMENT_OWNER: refused with Twilio's own API, where it would answer strangers in that owner's name: it needs PARLEY_TWILIO_BASE_URL")}
+	}
+	return nil
 }
 
 // Starter is the configuration of the command line tool.
@@ -218,6 +226,11 @@ type Twilio struct {
 }
 
 func (c *Twilio) check() []error { return baseURL("PARLEY_TWILIO_BASE_URL", c.TwilioBaseURL) }
+
+// Fallback says whose an inbound message is that is nobody's. Worker checks it.
+type Fallback struct {
+	DevelopmentOwner string `env:"PARLEY_DEVELOPMENT_OWNER" meaning:"for development alone: the owner of inbound messages whose owner is not known otherwise. It needs PARLEY_TWILIO_BASE_URL: never with Twilio's own API"`
+}
 
 // Model says who writes the replies.
 type Model struct {

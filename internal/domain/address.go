@@ -17,6 +17,9 @@ const (
 	ChannelMessenger Channel = "messenger"
 )
 
+// ChannelService is of a sender alone: its address is a messaging service, through which messages of several channels come.
+const ChannelService Channel = "service"
+
 // Address is a person's or a company's end of a channel. Value has no channel prefix; it is not always a phone number:
 // a short code, an alphanumeric sender, or a WhatsApp id such as "US.1234".
 type Address struct {
@@ -30,6 +33,7 @@ var (
 	smsSender    = regexp.MustCompile(`^[A-Za-z0-9 _&+-]{1,11}$`)        // with a letter in it, or it is a mistyped number
 	whatsAppID   = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9.]{1,124}$`) // of a person without a number: country, id
 	otherAddress = regexp.MustCompile(`^[!-~]{1,128}$`)
+	serviceSid   = regexp.MustCompile(`^MG[0-9a-f]{32}$`)
 )
 
 // ParseAddress reads an address as Twilio writes it: "+15551234567", "12345", "whatsapp:+15551234567", "whatsapp:US.1234".
@@ -69,6 +73,18 @@ func ParseRecipient(s string) (Address, error) {
 	return address, err
 }
 
+// ParseSender reads what may be registered as a sender of ours: an address, or the sid of a messaging service (MG...). It returns KindInvalid for
+// anything else.
+func ParseSender(s string) (Address, error) {
+	if IsMessagingService(s) {
+		return Address{ChannelService, s}, nil
+	}
+	return ParseAddress(s)
+}
+
+// IsMessagingService reports whether a text is the sid of a messaging service.
+func IsMessagingService(s string) bool { return serviceSid.MatchString(s) }
+
 // Route reads both ends of a message of ours. It returns KindInvalid where either cannot be one, or where they are of two channels.
 func Route(from, to string) (ours, theirs Address, err error) {
 	if ours, err = ParseAddress(from); err != nil {
@@ -94,7 +110,7 @@ func smsAddress(s string) bool {
 
 // String returns the address as Twilio writes it.
 func (a Address) String() string {
-	if a.Channel == ChannelSMS || a.Channel == "" {
+	if a.Channel == ChannelSMS || a.Channel == ChannelService || a.Channel == "" {
 		return a.Value
 	}
 	return string(a.Channel) + ":" + a.Value

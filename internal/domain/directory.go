@@ -49,7 +49,7 @@ type Login struct {
 	Password   string
 }
 
-// Sender is one of our addresses: a message to it belongs to its owner.
+// Sender is one of our addresses, or a messaging service: a message to it, or through it, belongs to its owner.
 type Sender struct {
 	AccountSid    string        `json:"account_sid"`
 	Channel       Channel       `json:"channel"`

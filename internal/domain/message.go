@@ -83,6 +83,9 @@ const (
 	KindRegisterFirst     MessageKind = "register_first"    // once
 )
 
+// System reports whether it is a system text, which answers a message of theirs.
+func (k MessageKind) System() bool { return k != "" && k != KindMessage }
+
 // SkipsConsent reports whether it goes out to somebody who does not want to be written to.
 func (k MessageKind) SkipsConsent() bool { return k == KindStopConfirmation }
 

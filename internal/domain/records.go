@@ -44,6 +44,8 @@ type NewOutbound struct {
 	Kind       MessageKind `json:"kind,omitempty"` // of a system text, whose body is the owner's; empty: message
 	Key        string      `json:"key"`
 	Deadline   time.Time   `json:"deadline"`
+
+	MessagingServiceSid string `json:"messaging_service_sid,omitempty"` // that the message came through which a system text answers
 }
 
 // Recorded is a stored message, as the flow needs it.

@@ -32,11 +32,14 @@ type relation struct {
 func relationOf(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours, theirs domain.Address) (r relation, err error) {
 	var replies string
 	err = tx.QueryRow(ctx, `
-		SELECT coalesce(said.state = 'withdrawn', false), coalesce(s.messaging_service_sid, ''), coalesce(s.opt_out_replies, '')
+		SELECT coalesce(said.state = 'withdrawn', false), coalesce(s.messaging_service_sid, ''),
+			coalesce(nullif(s.opt_out_replies, ''), via.opt_out_replies, '')
 		FROM (SELECT $1::text AS owner_id, $2::text AS channel, $3::text AS our_address, $4::text AS their_address) p
-			CROSS JOIN (SELECT $5::text AS account_sid, nullif($6::text, '') AS messaging_service_sid) m`+lastWord,
-		in.OwnerID, ours.Channel, ours.Value, theirs.Value, in.Received.AccountSid, in.Received.MessagingServiceSid).Scan(
-		&r.withdrawn, &r.service, &replies)
+			CROSS JOIN (SELECT $5::text AS account_sid, nullif($6::text, '') AS messaging_service_sid) m`+lastWord+`
+			LEFT JOIN senders via ON via.owner_id = p.owner_id AND via.account_sid = m.account_sid AND via.channel = $7
+				AND via.address = m.messaging_service_sid`,
+		in.OwnerID, ours.Channel, ours.Value, theirs.Value, in.Received.AccountSid, in.Received.MessagingServiceSid,
+		domain.ChannelService).Scan(&r.withdrawn, &r.service, &replies)
 	if err != nil {
 		return r, err
 	}

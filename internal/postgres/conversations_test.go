@@ -244,6 +244,16 @@ func (s *store) waiting(t *testing.T, n int) {
 // the middle of its transaction, by the row of the owner that both refer to.
 func TestAMessageThatComesWhileItsConversationIsClosed(t *testing.T) {
 	t.Parallel()
+	held := func(t *testing.T) (s *store, first flow, release func()) {
+		s = newStore(t)
+		first = s.inbound(t, "Hello", "")
+		first.quiet(t)
+		tx, err := s.pool.Begin(t.Context())
+		must(t, err)
+		_, err = tx.Exec(t.Context(), `SELECT FROM owners WHERE owner_id = $1 FOR UPDATE`, acme)
+		must(t, err)
+		return s, first, func() { must(t, tx.Rollback(t.Context())) }
+	}
 	record := func(t *testing.T, s *store) <-chan flow {
 		done := make(chan flow, 1)
 		go func() {
@@ -258,13 +268,7 @@ func TestAMessageThatComesWhileItsConversationIsClosed(t *testing.T) {
 	}
 	t.Run("the closing was first", func(t *testing.T) {
 		t.Parallel()
-		s := newStore(t)
-		first := s.inbound(t, "Hello", "")
-		first.quiet(t)
-		tx, err := s.pool.Begin(t.Context())
-		must(t, err)
-		_, err = tx.Exec(t.Context(), `SELECT FROM owners WHERE owner_id = $1 FOR UPDATE`, acme)
-		must(t, err)
+		s, first, release := held(t)
 		closed := make(chan int, 1)
 		go func() {
 			n, err := s.messages.CloseIdleConversations(context.WithoutCancel(t.Context()), idleBatch)
@@ -276,7 +280,7 @@ func TestAMessageThatComesWhileItsConversationIsClosed(t *testing.T) {
 		s.waiting(t, 1)
 		recorded := record(t, s)
 		s.waiting(t, 2)
-		must(t, tx.Rollback(t.Context()))
+		release()
 		equal(t, "closed", <-closed, 1)
 		next := (<-recorded).history(t).Conversation
 		equal(t, "the message's", next.State, domain.ConversationOpen)
@@ -284,17 +288,11 @@ func TestAMessageThatComesWhileItsConversationIsClosed(t *testing.T) {
 	})
 	t.Run("the message was first", func(t *testing.T) {
 		t.Parallel()
-		s := newStore(t)
-		first := s.inbound(t, "Hello", "")
-		first.quiet(t)
-		tx, err := s.pool.Begin(t.Context())
-		must(t, err)
-		_, err = tx.Exec(t.Context(), `SELECT FROM owners WHERE owner_id = $1 FOR UPDATE`, acme)
-		must(t, err)
+		s, first, release := held(t)
 		recorded := record(t, s)
 		s.waiting(t, 1)
 		equal(t, "closed", s.closeIdle(t), 0)
-		must(t, tx.Rollback(t.Context()))
+		release()
 		f := <-recorded
 		equal(t, "the message's", f.conversation(t), first.conversation(t))
 		equal(t, "state", f.history(t).Conversation.State, domain.ConversationOpen)

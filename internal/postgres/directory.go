@@ -147,6 +147,28 @@ func (d *Directory) ResolveSender(ctx context.Context, accountSid string, addres
 	return ownerID, settings, err
 }
 
+// ResolveInbound returns the owner of a message that came to one of our addresses, with the owner's settings: whose sender the address is; else
+// whose the messaging service is, where it came through one; else the only owner that the account's senders have. It returns KindNotFound where
+// all three leave it open.
+func (d *Directory) ResolveInbound(
+	ctx context.Context, accountSid string, address domain.Address, service string,
+) (ownerID string, settings domain.Settings, err error) {
+	err = inTx(ctx, d.pool, "sender", func(ctx context.Context, tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, `
+			SELECT owner_id FROM (SELECT coalesce(
+				(SELECT owner_id FROM senders WHERE account_sid = $1 AND channel = $2 AND address = $3),
+				(SELECT owner_id FROM senders WHERE account_sid = $1 AND channel = $4 AND address = $5),
+				(SELECT min(owner_id) FROM senders WHERE account_sid = $1 HAVING count(DISTINCT owner_id) = 1)
+			) AS owner_id) found WHERE owner_id IS NOT NULL`,
+			accountSid, address.Channel, address.Value, domain.ChannelService, service).Scan(&ownerID); err != nil {
+			return err
+		}
+		settings, err = settingsOf(ctx, tx, ownerID)
+		return err
+	})
+	return ownerID, settings, err
+}
+
 func ownerOf(ctx context.Context, tx pgx.Tx, accountSid string, address domain.Address) (ownerID string, err error) {
 	err = tx.QueryRow(ctx, `SELECT owner_id FROM senders WHERE account_sid = $1 AND channel = $2 AND address = $3`,
 		accountSid, address.Channel, address.Value).Scan(&ownerID)

@@ -110,6 +110,7 @@ func (a *arrival) store(ctx context.Context, tx pgx.Tx) (recorded domain.Recorde
 	state, outcome := a.duty()
 	received := a.Received
 	tag, err := tx.Exec(ctx, `
+		WITH routed AS (DELETE FROM unrouted WHERE account_sid = $6 AND message_sid = $7) -- it has an owner now
 		INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid, twilio_sid, from_address, to_address,
 			body, media, parameters, seq, conversation_id, reply_state, outcome, consent_word, status, deadline, received_at, messaging_service_sid)
 		VALUES ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, $12, $13, nullif($14, ''), $15, nullif($16, ''), nullif($17, ''),
@@ -187,11 +188,12 @@ func (m *Messages) RecordOutbound(ctx context.Context, in domain.NewOutbound) (r
 		}
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO messages (message_id, owner_id, pair_id, contact_id, workflow_id, direction, account_sid,
-				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, kind, conversation_id, received_at)
-			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, $14, nullif($15, ''), now())
+				from_address, to_address, body, media, seq, reply_state, idempotency_key, deadline, kind, conversation_id, messaging_service_sid,
+				received_at)
+			VALUES ($1, $2, $3, $4, $5, 'outbound', $6, $7, $8, $9, $10, $11, 'pending', $12, $13, $14, nullif($15, ''), nullif($16, ''), now())
 			ON CONFLICT (owner_id, idempotency_key) DO NOTHING`,
 			id, in.OwnerID, p.id, p.contactID, in.WorkflowID, in.AccountSid, in.From, in.To, in.Body, in.Media, p.seq, in.Key, in.Deadline, in.Kind,
-			live.id)
+			live.id, in.MessagingServiceSid)
 		if err != nil {
 			return err
 		}

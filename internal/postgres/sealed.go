@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -19,15 +20,37 @@ type Cipher interface {
 // sealed is a column whose values are encrypted. of and id are the two columns that name a row.
 type sealed struct{ table, of, id, column string }
 
-func tokenSecret() sealed   { return sealed{"account_tokens", "account_sid", "token_id", "secret"} }
-func spoolReceived() sealed { return sealed{"webhook_spool", "account_sid", "message_sid", "received"} }
+func tokenSecret() sealed      { return sealed{"account_tokens", "account_sid", "token_id", "secret"} }
+func spoolReceived() sealed    { return sealed{"webhook_spool", "account_sid", "message_sid", "received"} }
+func unroutedReceived() sealed { return sealed{"unrouted", "account_sid", "message_sid", "received"} }
 
 // sealedColumns are all of them: what is not here is lost when an older key is.
-func sealedColumns() []sealed { return []sealed{tokenSecret(), spoolReceived()} }
+func sealedColumns() []sealed { return []sealed{tokenSecret(), unroutedReceived(), spoolReceived()} }
 
 // place is what a value is bound to: copied to another row or column it does not decrypt.
 func (s sealed) place(of, id string) string {
 	return s.table + "/" + of + "/" + id + "/" + s.column
+}
+
+// sealReceived encrypts a message, for a column whose rows are named by account and message.
+func sealReceived(cipher Cipher, column sealed, received domain.Received) ([]byte, error) {
+	plain, err := json.Marshal(received)
+	if err != nil {
+		return nil, domain.Errorf(domain.KindInternal, "%s: %w", column.table, err)
+	}
+	return cipher.Encrypt(plain, column.place(received.AccountSid, received.MessageSid))
+}
+
+// openReceived decrypts what sealReceived encrypted.
+func openReceived(cipher Cipher, column sealed, accountSid, messageSid string, ciphertext []byte) (received domain.Received, err error) {
+	plain, err := cipher.Decrypt(ciphertext, column.place(accountSid, messageSid))
+	if err != nil {
+		return domain.Received{}, err
+	}
+	if err := json.Unmarshal(plain, &received); err != nil {
+		return domain.Received{}, domain.Errorf(domain.KindInternal, "%s: what was decrypted is not a message", column.table) // the cause would repeat some of it
+	}
+	return received, nil
 }
 
 // Vault is everything that is stored encrypted, whatever it is.

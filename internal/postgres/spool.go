@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,18 +24,13 @@ func NewSpool(pool *pgxpool.Pool, cipher Cipher) *Spool { return &Spool{pool, ci
 
 // Put keeps a message. Key: (AccountSid, MessageSid); the first one stays.
 func (s *Spool) Put(ctx context.Context, received domain.Received) error {
-	plain, err := json.Marshal(received)
-	if err != nil {
-		return domain.Errorf(domain.KindInternal, "spool: %w", err)
-	}
-	key := domain.SpoolKey{AccountSid: received.AccountSid, MessageSid: received.MessageSid}
-	ciphertext, err := s.cipher.Encrypt(plain, spoolReceived().place(key.AccountSid, key.MessageSid))
+	ciphertext, err := sealReceived(s.cipher, spoolReceived(), received)
 	if err != nil {
 		return err
 	}
 	return s.execute(ctx, `
 		INSERT INTO webhook_spool (account_sid, message_sid, received, received_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (account_sid, message_sid) DO NOTHING`, key.AccountSid, key.MessageSid, ciphertext, received.ReceivedAt)
+		ON CONFLICT (account_sid, message_sid) DO NOTHING`, received.AccountSid, received.MessageSid, ciphertext, received.ReceivedAt)
 }
 
 // Take takes the messages that are due longest, at most so many: nobody else is given them within a time. A message that does not
@@ -63,7 +57,7 @@ func (s *Spool) Take(ctx context.Context, most int, within time.Duration) ([]dom
 			return r, err
 		})
 		for _, r := range list {
-			received, err := s.read(r.SpoolKey, r.ciphertext)
+			received, err := openReceived(s.cipher, spoolReceived(), r.AccountSid, r.MessageSid, r.ciphertext)
 			taken = append(taken, domain.Spooled{SpoolKey: r.SpoolKey, Received: received, Err: err})
 		}
 		return err
@@ -72,17 +66,6 @@ func (s *Spool) Take(ctx context.Context, most int, within time.Duration) ([]dom
 		return nil, err
 	}
 	return taken, nil
-}
-
-func (s *Spool) read(key domain.SpoolKey, ciphertext []byte) (received domain.Received, err error) {
-	plain, err := s.cipher.Decrypt(ciphertext, spoolReceived().place(key.AccountSid, key.MessageSid))
-	if err != nil {
-		return domain.Received{}, err
-	}
-	if err := json.Unmarshal(plain, &received); err != nil {
-		return domain.Received{}, domain.Errorf(domain.KindInternal, "spool: what was decrypted is not a message") // the cause would repeat some of it
-	}
-	return received, nil
 }
 
 // PutBack gives messages back that were taken: they are due at once.

@@ -13,6 +13,8 @@ import (
 // Server is a Postgres or a Temporal of one test's own: it can be stopped, killed, held up and started again, always at the same address
 // and with all that it knew. It ends with its test.
 type Server struct {
+	Folder string // holds Temporal's database; of Postgres empty
+
 	t       testing.TB
 	name    string
 	start   func(context.Context) (*localstack.Process, error)
@@ -65,9 +67,11 @@ func OwnTemporal(t testing.TB) (server *Server, address string) {
 		t.Fatalf("testkit: temporal: %v", err)
 	}
 	dir := t.TempDir()
-	return newServer(t, "temporal", func(ctx context.Context) (*localstack.Process, error) {
+	server = newServer(t, "temporal", func(ctx context.Context) (*localstack.Process, error) {
 		return localstack.TemporalServer{Binary: binary, Dir: dir, Port: port}.Start(ctx, shared.Guard, nil)
-	}), port.Address()
+	})
+	server.Folder = dir
+	return server, port.Address()
 }
 
 // OwnPostgres starts a Postgres that only this test uses, and returns the URL of an empty database.

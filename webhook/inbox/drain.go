@@ -19,7 +19,7 @@ const (
 	idle = time.Second
 	// longestPause is the longest wait for a Temporal or a Postgres that is away.
 	longestPause = 4 * time.Second
-	// observeEvery is how often a process looks how full the spool is.
+	// observeEvery is how often a process looks how many messages wait.
 	observeEvery = 10 * time.Second
 )
 
@@ -114,11 +114,14 @@ func (i *Inbox) note(ctx context.Context, err error) {
 	}
 }
 
-// observe shows how full the spool is. While it cannot be read, the figures stay as they were.
+// observe shows how full the spool is, and how many messages nobody owns. While it cannot be read, the figures stay as they were.
 func (i *Inbox) observe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
 	defer cancel()
 	if state, err := i.spool.State(ctx); err == nil {
 		i.counts.observe(ctx, state)
+	}
+	if state, err := i.unrouted.State(ctx); err == nil {
+		i.counts.observeUnrouted(ctx, state)
 	}
 }

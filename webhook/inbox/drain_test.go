@@ -18,7 +18,7 @@ import (
 
 func inboxOf(t *testing.T, flows inbox.Flows, spool inbox.Spool) *inbox.Inbox {
 	t.Helper()
-	i, err := inbox.New(t.Context(), inbox.Parts{Flows: flows, Spool: spool, Logger: slog.New(slog.DiscardHandler), Meter: noop.Meter{}})
+	i, err := inbox.New(t.Context(), inbox.Parts{Flows: flows, Spool: spool, Unrouted: fakeUnrouted{}, Logger: slog.New(slog.DiscardHandler), Meter: noop.Meter{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +57,9 @@ func TestSpooledMessagesAreStartedOnceTemporalIsBack(t *testing.T) {
 		}
 		if n := b.figure(t, "parley.webhook.spool.messages"); n != messages {
 			t.Errorf("the gauge shows %v messages, want %d", n, messages)
+		}
+		if n, oldest := b.figure(t, "parley.unrouted.messages"), b.figure(t, "parley.unrouted.oldest"); n != 3 || oldest != 7200 {
+			t.Errorf("the gauges show %v messages without an owner, the oldest of %v s", n, oldest)
 		}
 		b.flows.fail(nil)
 		time.Sleep(5 * time.Second)

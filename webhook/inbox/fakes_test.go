@@ -162,6 +162,15 @@ func (f *fakeSpool) waiting() int {
 	return len(f.rows)
 }
 
+// fakeUnrouted is a database in which three messages have no owner.
+type fakeUnrouted struct{}
+
+var _ inbox.Unrouted = fakeUnrouted{}
+
+func (fakeUnrouted) State(context.Context) (domain.UnroutedState, error) {
+	return domain.UnroutedState{Waiting: 3, Oldest: 2 * time.Hour}, nil
+}
+
 func cmpErr(first, second error) error {
 	if first != nil {
 		return first
@@ -183,7 +192,7 @@ func newBench(t *testing.T) bench {
 	b := bench{flows: &fakeFlows{}, spool: newFakeSpool(), log: &bytes.Buffer{}, reader: sdkmetric.NewManualReader()}
 	var err error
 	b.Inbox, err = inbox.New(t.Context(), inbox.Parts{
-		Flows: b.flows, Spool: b.spool, Logger: slog.New(slog.NewJSONHandler(b.log, nil)),
+		Flows: b.flows, Spool: b.spool, Unrouted: fakeUnrouted{}, Logger: slog.New(slog.NewJSONHandler(b.log, nil)),
 		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)).Meter("test"),
 	})
 	if err != nil {

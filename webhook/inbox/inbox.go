@@ -46,21 +46,28 @@ type Spool interface {
 	State(ctx context.Context) (domain.SpoolState, error)
 }
 
+// Unrouted is the messages whose flow was started, and that have no owner.
+type Unrouted interface {
+	State(ctx context.Context) (domain.UnroutedState, error)
+}
+
 // Parts is what an inbox is made of.
 type Parts struct {
-	Flows  Flows
-	Spool  Spool
-	Logger *slog.Logger
-	Meter  metric.Meter
+	Flows    Flows
+	Spool    Spool
+	Unrouted Unrouted
+	Logger   *slog.Logger
+	Meter    metric.Meter
 }
 
 // Inbox accepts messages, and starts the flows of those that wait.
 type Inbox struct {
-	flows  Flows
-	spool  Spool
-	away   outage
-	logger *slog.Logger
-	counts counters
+	flows    Flows
+	spool    Spool
+	unrouted Unrouted
+	away     outage
+	logger   *slog.Logger
+	counts   counters
 }
 
 // New returns an inbox. Its Run has to be running.
@@ -69,7 +76,7 @@ func New(ctx context.Context, parts Parts) (*Inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Inbox{flows: parts.Flows, spool: parts.Spool, logger: parts.Logger, counts: counts}, nil
+	return &Inbox{flows: parts.Flows, spool: parts.Spool, unrouted: parts.Unrouted, logger: parts.Logger, counts: counts}, nil
 }
 
 // Acceptance is how a message was made durable.

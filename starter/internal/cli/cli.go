@@ -75,6 +75,14 @@ type Spool interface {
 	Remove(ctx context.Context, key domain.SpoolKey) error
 }
 
+// Unrouted is the inbound messages that have no owner. Get and Remove return KindNotFound where there is no such message.
+type Unrouted interface {
+	// List returns those that have waited longest.
+	List(ctx context.Context, most int) ([]domain.Unrouted, error)
+	Get(ctx context.Context, accountSid, messageSid string) (domain.Unrouted, error)
+	Remove(ctx context.Context, accountSid, messageSid string) error
+}
+
 // Vault is all that is stored encrypted in the database.
 type Vault interface {
 	// Reencrypt encrypts with the primary key whatever is encrypted with another.
@@ -93,6 +101,7 @@ type Parts struct {
 	Directory func(context.Context) (Directory, error)
 	Messages  func(context.Context) (Messages, error)
 	Spool     func(context.Context) (Spool, error)
+	Unrouted  func(context.Context) (Unrouted, error)
 	Vault     func(context.Context) (Vault, error)
 	Flows     func(context.Context) (*flow.Flows, error)
 	Twilio    func(context.Context) (Twilio, error)
@@ -135,7 +144,7 @@ func New(parts Parts, streams Streams) *cobra.Command {
 	root := group("starter", "Set up, send, follow and operate Parley",
 		c.setup(), c.doctor(), c.owner(), c.account(), c.sender(), c.secrets(), c.plan(), c.subscription(), c.usage(), c.ledger(), c.contact(), c.consent(),
 		c.conversation(), c.send(), c.parked(), c.retry(), c.abandon(), c.cancel(), c.show(), c.status(),
-		c.spool(),
+		c.unrouted(), c.spool(),
 		exitCodesTopic())
 	root.Long = long("Starter sets up Parley, sends messages, and follows and mends the flows of messages.\n\n" +
 		"Where a command takes an ID, it is a workflow id, a message id or a message sid of Twilio's.")

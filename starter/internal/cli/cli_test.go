@@ -92,7 +92,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"sender add " + accountA + " nonsense! --owner acme", "sender add " + accountA + " +15551230000",
 		"send --from +15551230000", "send --from +15551230000 --to +15557654321", "send --from x:y --to +15557654321 --body hi",
 		"send --from +15551230000 --to whatsapp:+15557654321 --body hi", "send --from +15551230000 --to +15557654321 --media ftp://x/y",
-		"parked --limit 0", "spool list --limit 0", "spool remove " + accountA, "retry", "cancel", "show",
+		"parked --limit 0", "spool list --limit 0", "unrouted list --limit 0", "unrouted start " + accountA, "spool remove " + accountA, "retry", "cancel", "show",
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -79,8 +78,6 @@ func (c *commands) consentSet() *cobra.Command {
 	return command
 }
 
-var messagingServiceSid = regexp.MustCompile(`^MG[0-9a-f]{32}$`)
-
 // consentSender reads what a consent is about: a sender of the owner's, or a messaging service that one belongs to. It returns KindNotFound
 // for any other: a typing error must not look like a consent.
 func (c *commands) consentSender(ctx context.Context, owner, from string, theirs domain.Address) (string, error) {
@@ -92,9 +89,11 @@ func (c *commands) consentSender(ctx context.Context, owner, from string, theirs
 	if err != nil {
 		return "", err
 	}
-	if messagingServiceSid.MatchString(from) {
-		if !slices.ContainsFunc(senders, func(s domain.Sender) bool { return s.Channel == theirs.Channel && s.MessagingServiceSid == from }) {
-			return "", domain.Errorf(domain.KindNotFound, "--from: no message has come to %s through this messaging service", owner)
+	if domain.IsMessagingService(from) {
+		if !slices.ContainsFunc(senders, func(s domain.Sender) bool {
+			return (s.Channel == theirs.Channel && s.MessagingServiceSid == from) || (s.Channel == domain.ChannelService && s.Address == from)
+		}) {
+			return "", domain.Errorf(domain.KindNotFound, "--from: this messaging service is not a sender of %s, and no message has come through it", owner)
 		}
 		return from, nil
 	}

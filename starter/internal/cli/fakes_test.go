@@ -210,6 +210,30 @@ func (s *spool) Remove(_ context.Context, key domain.SpoolKey) error {
 	return nil
 }
 
+// unrouted is a cli.Unrouted in memory.
+type unrouted []domain.Unrouted
+
+var _ cli.Unrouted = (*unrouted)(nil)
+
+func (u *unrouted) List(_ context.Context, most int) ([]domain.Unrouted, error) {
+	return (*u)[:min(len(*u), most)], nil
+}
+
+func (u *unrouted) Get(_ context.Context, accountSid, messageSid string) (domain.Unrouted, error) {
+	for _, message := range *u {
+		if message.AccountSid == accountSid && message.MessageSid == messageSid {
+			return message, nil
+		}
+	}
+	return domain.Unrouted{}, notFound("unrouted")
+}
+
+func (u *unrouted) Remove(ctx context.Context, accountSid, messageSid string) error {
+	_, err := u.Get(ctx, accountSid, messageSid)
+	*u = slices.DeleteFunc(*u, func(m domain.Unrouted) bool { return m.AccountSid == accountSid && m.MessageSid == messageSid })
+	return err
+}
+
 // vault is a cli.Vault in memory.
 type vault struct {
 	done   domain.Reencrypted
@@ -297,6 +321,7 @@ type starter struct {
 	messages  messages
 	people    *people
 	spool     spool
+	unrouted  unrouted
 	vault     vault
 	noStore   error // what opening the database returns
 	temporal  *faketemporal.Client
@@ -328,6 +353,7 @@ func (s *starter) runWith(ctx context.Context, args ...string) (stdout string, e
 		Directory: func(context.Context) (cli.Directory, error) { return s.directory, s.noStore },
 		Messages:  func(context.Context) (cli.Messages, error) { return stored{s.messages, s.people}, s.noStore },
 		Spool:     func(context.Context) (cli.Spool, error) { return &s.spool, s.noStore },
+		Unrouted:  func(context.Context) (cli.Unrouted, error) { return &s.unrouted, s.noStore },
 		Vault:     func(context.Context) (cli.Vault, error) { return s.vault, s.noStore },
 		Flows: func(context.Context) (*flow.Flows, error) {
 			return flow.New(s.temporal, converter.GetDefaultDataConverter()), nil

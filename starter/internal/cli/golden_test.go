@@ -79,6 +79,12 @@ func TestGolden(t *testing.T) {
 		"status-not-sent":        {"status", "m-billing"},
 		"status-stranger":        {"status", stranger, "--fetch"},
 		"spool-list":             {"spool", "list", "--limit", "2"},
+		"sender-add-service":     {"sender", "add", accountA, "MG0000000000000000000000000000000a", "--owner", "acme"},
+		"unrouted-list":          {"unrouted", "list", "--limit", "2"},
+		"unrouted-show":          {"unrouted", "show", accountA, stoppedSid},
+		"unrouted-show-running":  {"unrouted", "show", accountA, stranger},
+		"unrouted-start":         {"unrouted", "start", accountA, stoppedSid},
+		"unrouted-remove":        {"unrouted", "remove", accountA, stoppedSid},
 		"spool-remove":           {"spool", "remove", accountA, stoppedSid},
 	} {
 		for suffix, format := range map[string]string{".txt": "--json=false", ".json": "--json=true"} {
@@ -116,7 +122,7 @@ func checkWidth(t *testing.T, suffix, out string) {
 	t.Helper()
 	for line := range strings.Lines(out) {
 		line = strings.TrimSuffix(line, "\n")
-		if suffix == ".txt" && utf8.RuneCountInString(line) > 80 && !strings.HasPrefix(line, "  temporal ") {
+		if suffix == ".txt" && utf8.RuneCountInString(line) > 80 && !strings.HasPrefix(line, "  temporal ") && !strings.HasPrefix(line, "  starter ") {
 			t.Errorf("too wide: %s", line)
 		}
 	}
@@ -127,6 +133,7 @@ func goldenStarter() *starter {
 	s := newStarter(
 		parkedFlow(func(string, contract.Command) error { return nil }),
 		faketemporal.Flow{ID: "outbound:acme:silent", Owner: "acme", Stage: contract.StageParked, Started: created},
+		faketemporal.Flow{ID: contract.InboundWorkflowID(accountA, stranger), Stage: contract.StageReceived, Started: created},
 		billingFlow(),
 		faketemporal.Flow{ID: "inbound:sent", Owner: "acme", Stage: contract.StageClosed, Started: created,
 			State: enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, Answers: sentStatus, Ends: sentResult},
@@ -152,6 +159,12 @@ func goldenStarter() *starter {
 			Refusal: "a stored value is encrypted with key 4711, which PARLEY_KEYSET does not have"},
 		{SpoolKey: domain.SpoolKey{AccountSid: accountA, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
 		{SpoolKey: domain.SpoolKey{AccountSid: accountB, MessageSid: stranger}, ReceivedAt: created, DueAt: created},
+	}
+	s.unrouted = unrouted{
+		unroutedMessage(accountA, stoppedSid),
+		{AccountSid: accountB, MessageSid: stranger, ReceivedAt: created, KeptAt: created, Reason: "unroutable",
+			Err: domain.Errorf(domain.KindConfiguration, "a stored value is encrypted with key 4711, which PARLEY_KEYSET does not have")},
+		unroutedMessage(accountA, stranger),
 	}
 	s.vault.done = domain.Reencrypted{Values: 12, Places: []string{}}
 	s.messages["m-billing"] = domain.Trace{Message: inboundMessage("m-billing", "inbound:billing")}

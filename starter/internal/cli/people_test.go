@@ -158,8 +158,10 @@ func TestSettingConsent(t *testing.T) {
 	}
 	s := newStarter()
 	s.directory.senders[0].MessagingServiceSid = service
-	s.directory.senders = append(s.directory.senders, sms(accountA, "+15559990000", "rival"))
-	for _, from := range []string{"+15551230000", service} {
+	const ours = "MG0000000000000000000000000000000c" // a sender itself
+	s.directory.senders = append(s.directory.senders, sms(accountA, "+15559990000", "rival"),
+		domain.Sender{AccountSid: accountA, Channel: domain.ChannelService, Address: ours, OwnerID: "acme"})
+	for _, from := range []string{"+15551230000", service, ours} {
 		s.must(t, 0, set(from)...)
 		got := s.people.consents[len(s.people.consents)-1]
 		if want := (domain.Consent{
@@ -181,7 +183,7 @@ func TestSettingConsent(t *testing.T) {
 			s.must(t, code, args...)
 		}
 	}
-	if len(s.people.consents) != 2 {
+	if len(s.people.consents) != 3 {
 		t.Errorf("noted %+v", s.people.consents)
 	}
 }

@@ -43,7 +43,7 @@ func (c *commands) keygen() *cobra.Command {
 		Use:   "keygen",
 		Short: "Make a new keyset, for PARLEY_KEYSET_FILE or PARLEY_PAYLOAD_KEYSET_FILE",
 		Long: long("Keygen makes a new Tink keyset. It needs no configuration.\n\nKeep it: what was encrypted with a keyset is " +
-			"lost with it. Whoever has it and the database can read every auth token."),
+			"lost with it. Whoever has it can read that, wherever a copy of it lies."),
 		Args: cobra.NoArgs,
 		RunE: c.do(func(context.Context, []string) (result, error) {
 			keyset, err := c.parts.NewKeyset()

@@ -9,16 +9,21 @@ import (
 )
 
 func (c *commands) sender() *cobra.Command {
-	return group("sender", "Manage senders: our addresses, each of one owner", c.senderAdd(), c.senderList(), c.senderRemove())
+	return group("sender", "Manage senders: our addresses and messaging services, each of one owner", c.senderAdd(), c.senderList(), c.senderRemove())
 }
 
 func (c *commands) senderAdd() *cobra.Command {
 	var owner, replies string
 	command := &cobra.Command{
-		Use:     "add ACCOUNT_SID ADDRESS --owner OWNER_ID",
-		Short:   "Say whose messages arrive at an address of an account",
-		Example: "  starter sender add AC... +15551234567 --owner acme\n  starter sender add AC... whatsapp:+15551234567 --owner acme",
-		Args:    cobra.ExactArgs(2),
+		Use:   "add ACCOUNT_SID ADDRESS --owner OWNER_ID",
+		Short: "Say whose messages arrive at an address of an account",
+		Long: long("A message belongs to the owner of the address that it came to. Where nobody has that, it belongs to the owner of the messaging " +
+			"service that it came through, whose sid (MG...) may be added in place of an address. Where nobody has that either, it belongs to the " +
+			"owner of all other senders of the account; where these are of several owners, it is unroutable: 'starter unrouted list' shows it. " +
+			"Messages are sent from addresses alone."),
+		Example: "  starter sender add AC... +15551234567 --owner acme\n  starter sender add AC... whatsapp:+15551234567 --owner acme\n" +
+			"  starter sender add AC... MG0123456789abcdef0123456789abcdef --owner acme",
+		Args: cobra.ExactArgs(2),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
 			sender, err := parseSender(args)
 			if err != nil {
@@ -42,7 +47,8 @@ func (c *commands) senderAdd() *cobra.Command {
 	}
 	requireOwner(command, &owner)
 	command.Flags().StringVar(&replies, "opt-out-replies", "", "who answers STOP, START and HELP: twilio (as it does for long codes, toll-free\n"+
-		"numbers and Advanced Opt-Out), or ours (as is needed for WhatsApp, RCS and short codes)")
+		"numbers and Advanced Opt-Out), or ours (as is needed for WhatsApp, RCS and short codes). Of a\n"+
+		"messaging service: for its addresses of which this is not said")
 	return command
 }
 
@@ -78,8 +84,10 @@ func (c *commands) senderList() *cobra.Command {
 func (c *commands) senderRemove() *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove ACCOUNT_SID ADDRESS",
-		Short: "Remove a sender; messages to it are then unroutable",
-		Args:  cobra.ExactArgs(2),
+		Short: "Remove a sender",
+		Long: long("Messages to it then belong to the owner of their messaging service, or of all other senders of the account; where there is no such " +
+			"owner, they are unroutable."),
+		Args: cobra.ExactArgs(2),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
 			sender, err := parseSender(args)
 			if err != nil {
@@ -102,7 +110,7 @@ func parseSender(args []string) (domain.Sender, error) {
 	if err := checkAccountSid(args[0]); err != nil {
 		return domain.Sender{}, err
 	}
-	address, err := domain.ParseAddress(args[1])
+	address, err := domain.ParseSender(args[1])
 	if err != nil {
 		return domain.Sender{}, err
 	}
@@ -123,14 +131,14 @@ type senderRow struct {
 	AccountSid string               `json:"account_sid"`
 	Address    string               `json:"address"`
 	OwnerID    string               `json:"owner_id,omitempty"`
-	Replies    domain.OptOutReplies `json:"opt_out_replies"` // who answers STOP, START and HELP
+	Replies    domain.OptOutReplies `json:"opt_out_replies"` // who answers STOP, START and HELP; empty for a service: as is usual for the address
 }
 
 func senderRowOf(s domain.Sender) senderRow {
 	address := domain.Address{Channel: s.Channel, Value: s.Address}
 	replies, err := domain.ParseOptOutReplies(string(s.OptOutReplies), address)
-	if err != nil {
-		replies = s.OptOutReplies // a newer version's
+	if err != nil || address.Channel == domain.ChannelService {
+		replies = s.OptOutReplies // a newer version's, or what holds for the service's addresses that have none of their own
 	}
 	return senderRow{s.AccountSid, address.String(), s.OwnerID, replies}
 }

@@ -9,6 +9,7 @@ import (
 const (
 	configuration = "configuration"
 	keyset        = "keyset"
+	payloadKeyset = "payload keyset"
 )
 
 // Configuration takes the problems that were found when the environment was read.
@@ -26,10 +27,16 @@ func Configuration(problems []error) Check {
 }
 
 // Keyset looks whether the keyset can be loaded. Whether it is the right one, Accounts tells.
-func Keyset(load func() error) Check {
-	return Check{Name: keyset, Look: func(context.Context) Finding {
+func Keyset(load func() error) Check { return loads(keyset, "no secret is stored", load) }
+
+// PayloadKeyset looks whether the keyset of what Temporal stores can be loaded. Whether it is the right one, Payloads tells.
+func PayloadKeyset(load func() error) Check { return loads(payloadKeyset, "no flow was started", load) }
+
+// loads is the check of a keyset, which may be a new one where something holds.
+func loads(name, where string, load func() error) Check {
+	return Check{Name: name, Look: func(context.Context) Finding {
 		if err := load(); err != nil {
-			return failed("restore it from its backup; where no secret is stored yet, make one: starter secrets keygen", "%s", err)
+			return failed("restore it from its backup; where "+where+" yet, make one: starter secrets keygen", "%s", err)
 		}
 		return found("loads")
 	}}

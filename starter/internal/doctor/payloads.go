@@ -7,20 +7,7 @@ import (
 	"go.temporal.io/api/common/v1"
 )
 
-const (
-	payloadKeyset = "payload keyset"
-	payloads      = "payloads"
-)
-
-// PayloadKeyset looks whether the keyset of what Temporal stores can be loaded. Whether it is the right one, Payloads tells.
-func PayloadKeyset(load func() error) Check {
-	return Check{Name: payloadKeyset, Look: func(context.Context) Finding {
-		if err := load(); err != nil {
-			return failed("restore it from its backup; where no flow was started yet, make one: starter secrets keygen", "%s", err)
-		}
-		return found("loads")
-	}}
-}
+const payloads = "payloads"
 
 // Codec reads what Temporal stores.
 type Codec interface {

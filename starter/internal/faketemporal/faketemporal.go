@@ -31,6 +31,7 @@ type Client struct {
 	order   []string
 	Starts  []client.StartWorkflowOptions
 	Inputs  []contract.OutboundMessageInput
+	Inbound []contract.InboundMessageInput
 	Signals []Signal
 	Cancels []string
 	Queries []string // of the visibility store
@@ -112,15 +113,21 @@ func (f *Flow) info() *workflow.WorkflowExecutionInfo {
 
 // ExecuteWorkflow starts a flow, or says that there is one.
 func (c *Client) ExecuteWorkflow(_ context.Context, options client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
-	if _, err := c.flow(options.ID); err == nil {
+	again := options.WorkflowIDReusePolicy == enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	if f, err := c.flow(options.ID); err == nil && (f.State == enums.WORKFLOW_EXECUTION_STATUS_RUNNING || !again) {
 		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "request", "run-1")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.Starts = append(c.Starts, options)
-	in := args[0].(contract.OutboundMessageInput)
-	c.Inputs = append(c.Inputs, in)
-	c.add(&Flow{ID: options.ID, Owner: in.OwnerID, Started: in.StartedAt})
+	switch in := args[0].(type) {
+	case contract.OutboundMessageInput:
+		c.Inputs = append(c.Inputs, in)
+		c.add(&Flow{ID: options.ID, Owner: in.OwnerID, Started: in.StartedAt})
+	case contract.InboundMessageInput:
+		c.Inbound = append(c.Inbound, in)
+		c.add(&Flow{ID: options.ID, Started: in.Received.ReceivedAt})
+	}
 	return &run{c, options.ID}, nil
 }
 

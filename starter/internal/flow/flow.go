@@ -73,6 +73,29 @@ func (f *Flows) Start(ctx context.Context, in contract.OutboundMessageInput) (St
 	return started, nil
 }
 
+// StartInbound starts the flow of an inbound message again that had no owner. It returns KindConflict where its flow still runs.
+func (f *Flows) StartInbound(ctx context.Context, received domain.Received) (Started, error) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	started := Started{WorkflowID: contract.InboundWorkflowID(received.AccountSid, received.MessageSid)}
+	run, err := contract.InboundMessage.Start(ctx, f.client, client.StartWorkflowOptions{
+		ID: started.WorkflowID,
+		// The flow before may be over and still be kept.
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(contract.SearchStage.ValueSet(string(contract.StageReceived))),
+		StaticSummary:                            "An inbound message that had no owner, started again",
+	}, contract.InboundMessageInput{Received: received, Anyway: true})
+	if _, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
+		return Started{}, domain.Errorf(domain.KindConflict, "its flow is not over: 'starter retry %s' has it look for the owner again", started.WorkflowID)
+	}
+	if err != nil {
+		return Started{}, notSetUp(err, "start flow "+started.WorkflowID)
+	}
+	started.RunID = run.GetRunID()
+	return started, nil
+}
+
 // notSetUp reads Temporal's "invalid argument" about a request that only a namespace without our search attributes
 // refuses.
 func notSetUp(err error, what string) error {

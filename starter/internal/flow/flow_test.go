@@ -149,6 +149,9 @@ func TestDescribeSaysWhatAFlowWaitsFor(t *testing.T) {
 				a.LastFailure = &failure.Failure{Message: "the database does not answer", FailureInfo: &failure.Failure_ApplicationFailureInfo{
 					ApplicationFailureInfo: &failure.ApplicationFailureInfo{Type: "unavailable"},
 				}}
+				if err := converter.EncodeCommonFailureAttributes(converter.GetDefaultDataConverter(), a.LastFailure); err != nil { // as the workers do
+					t.Error(err)
+				}
 			}),
 			activity(enums.PENDING_ACTIVITY_STATE_SCHEDULED, 1, func(a *workflow.PendingActivityInfo) { a.Paused = true }),
 		},
