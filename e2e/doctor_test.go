@@ -82,6 +82,10 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 			[]string{"PARLEY_PAYLOAD_KEYSET_FILE=" + another}, map[string]string{"payloads": "failed"},
 			"payloads", []string{"PARLEY_PAYLOAD_KEYSET does not have", "all processes the same"},
 		},
+		"one keyset for both": {
+			[]string{"PARLEY_KEYSET_FILE=" + s.PayloadKeysetFile}, map[string]string{"accounts": "failed", "payload keyset": "warning"},
+			"payload keyset", []string{"shares a key with PARLEY_KEYSET"},
+		},
 		"no payload keyset": {
 			[]string{"PARLEY_PAYLOAD_KEYSET_FILE=" + another + ".gone"}, map[string]string{"payload keyset": "failed", "payloads": "skipped"},
 			"payload keyset", []string{"no such file", "starter secrets keygen"},

@@ -116,8 +116,18 @@ func (x *examination) examineTemporal() {
 	}
 	x.add(ofTemporal, doctor.Temporal(address, system), doctor.Namespace(made), doctor.SearchAttributes(made), doctor.Schedules(made), doctor.Workers(queues),
 		doctor.Parked(flows.CountParked))
-	x.add(ofPayloads, doctor.PayloadKeyset(func() error { return noKeyset }))
+	x.add(ofPayloads, doctor.PayloadKeyset(func() error { return noKeyset }, x.sameKeyset))
 	x.add(ofTemporal, doctor.Payloads(flows.Payloads, temporalclient.NewCodec(x.payloads)))
+}
+
+// sameKeyset reports whether the payloads' keyset has the key that secrets in the database are encrypted with.
+func (x *examination) sameKeyset() bool {
+	cipher, err := secrets.Load(x.settings.Keyset.Source())
+	if err != nil {
+		return false // said by the check of that one
+	}
+	ciphertext, err := cipher.Encrypt(nil, "doctor")
+	return err == nil && x.payloads.Has(ciphertext)
 }
 
 // unreadable stands in for a keyset that is not there: everything about Temporal but its payloads is looked at all the same.
