@@ -49,7 +49,10 @@ func TestPayloads(t *testing.T) {
 
 func TestPayloadKeyset(t *testing.T) {
 	t.Parallel()
-	load := func(err error) doctor.Check { return doctor.PayloadKeyset(func() error { return err }) }
-	want(t, look(t, load(nil)), doctor.OK, "loads")
-	want(t, look(t, load(domain.Errorf(domain.KindConfiguration, "no such file"))), doctor.Failed, "no such file", "backup")
+	load := func(err error, same bool) doctor.Check {
+		return doctor.PayloadKeyset(func() error { return err }, func() bool { return same })
+	}
+	want(t, look(t, load(nil, false)), doctor.OK, "loads")
+	want(t, look(t, load(nil, true)), doctor.Warning, "shares a key", "keygen")
+	want(t, look(t, load(domain.Errorf(domain.KindConfiguration, "no such file"), true)), doctor.Failed, "no such file", "backup")
 }
