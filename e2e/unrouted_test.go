@@ -5,9 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.temporal.io/api/common/v1"
-	"go.temporal.io/api/workflowservice/v1"
-
 	"parley/contract"
 	"parley/internal/testkit"
 )
@@ -43,6 +40,7 @@ func TestAMessageToAnUnregisteredNumberIsAnsweredOnceTheNumberIs(t *testing.T) {
 	}
 	testkit.EventuallyTrue(t, soon, "the webhook shows them", func() bool { return s.Webhook.Metric("parley_unrouted_messages") == 3 })
 
+	terminate(t, s, flows[1])
 	forget(t, s, flows[1])
 	s.Starter("abandon", flows[2])
 	awaitClosed(t, s, flows[2])
@@ -104,21 +102,6 @@ func TestNumbersThatNobodyRegistered(t *testing.T) {
 			t.Errorf("%d messages are not %s's", others, owner)
 		}
 	}
-}
-
-// forget terminates a flow and has Temporal forget it, as it does with what closed long ago.
-func forget(t *testing.T, s *testkit.Stack, workflowID string) {
-	t.Helper()
-	terminate(t, s, workflowID)
-	if _, err := s.Temporal.Client.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
-		Namespace: s.Temporal.Name, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflowID},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	testkit.EventuallyTrue(t, soon, "Temporal has forgotten the flow", func() bool {
-		_, err := s.Temporal.Client.DescribeWorkflowExecution(t.Context(), workflowID, "")
-		return err != nil
-	})
 }
 
 type unroutedShown struct {
