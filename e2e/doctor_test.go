@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for the migrations
+	"go.temporal.io/sdk/client"
 
 	"parley/contract"
 	"parley/internal/testkit"
@@ -28,6 +29,7 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 	for check, says := range map[string]string{
 		"database": "Postgres ", "migrations": fmt.Sprintf("schema version %d", migrations.Latest()), "accounts": "1 of 1", "senders": "1, of accounts: 1",
 		"temporal": s.Temporal.Address, "namespace": s.Temporal.Name, "search attributes": contract.SearchStage.GetName(),
+		"schedules": fmt.Sprintf("%d of %d", len(contract.Schedules()), len(contract.Schedules())), "spool": "wait: 0", "unrouted messages": "0",
 		"workers": "messaging 1", "public URL": s.PublicURL + ", a webhook answers", "clock": "the webhook",
 	} {
 		if !strings.Contains(well.checks[check].Found, says) {
@@ -37,6 +39,8 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 
 	breakTheToken(t, s)
 	stopTheWebhook(t, s)
+	breakASchedule(t, s)
+	writeToNobody(t, s)
 
 	dead := testkit.Port(t)
 	another := filepath.Join(t.TempDir(), "another.json")
@@ -50,18 +54,20 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 		"no variables": {
 			[]string{"DATABASE_URL=", "PARLEY_KEYSET_FILE=", "PARLEY_PAYLOAD_KEYSET_FILE=", "PARLEY_PUBLIC_URL="},
 			map[string]string{"configuration": "failed", "database": "skipped", "migrations": "skipped", "keyset": "skipped", "accounts": "skipped",
-				"senders": "skipped", "payload keyset": "skipped", "payloads": "skipped", "public URL": "skipped"},
+				"senders": "skipped", "spool": "skipped", "unrouted messages": "skipped", "payload keyset": "skipped", "payloads": "skipped", "public URL": "skipped"},
 			"configuration", []string{"DATABASE_URL: ", "PARLEY_KEYSET or PARLEY_KEYSET_FILE: ",
 				"PARLEY_PAYLOAD_KEYSET or PARLEY_PAYLOAD_KEYSET_FILE: ", "PARLEY_PUBLIC_URL: "},
 		},
 		"no database": {
 			[]string{"DATABASE_URL=postgres://parley:hunter2@" + dead + "/parley"},
-			map[string]string{"database": "failed", "migrations": "skipped", "accounts": "skipped", "senders": "skipped"},
+			map[string]string{"database": "failed", "migrations": "skipped", "accounts": "skipped", "senders": "skipped", "spool": "skipped",
+				"unrouted messages": "skipped"},
 			"database", []string{"connection refused", "start the database"},
 		},
 		"a schema of before": {
 			[]string{"DATABASE_URL=" + migratedTo(t, 1)},
-			map[string]string{"migrations": "failed", "accounts": "skipped", "senders": "skipped"},
+			map[string]string{"migrations": "failed", "accounts": "skipped", "senders": "skipped", "spool": "skipped",
+				"unrouted messages": "skipped"},
 			"migrations", []string{"schema version 1", "starter setup"},
 		},
 		"another keyset": {
@@ -86,19 +92,19 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 		},
 		"no Temporal": {
 			[]string{"TEMPORAL_ADDRESS=" + dead},
-			map[string]string{"temporal": "failed", "namespace": "skipped", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped",
+			map[string]string{"temporal": "failed", "namespace": "skipped", "search attributes": "skipped", "schedules": "skipped", "workers": "skipped", "parked flows": "skipped",
 				"payloads": "skipped"},
 			"temporal", []string{dead, "connection refused", "TEMPORAL_ADDRESS"},
 		},
 		"no namespace": {
 			[]string{"TEMPORAL_NAMESPACE=nowhere"},
-			map[string]string{"namespace": "failed", "search attributes": "skipped", "workers": "skipped", "parked flows": "skipped",
+			map[string]string{"namespace": "failed", "search attributes": "skipped", "schedules": "skipped", "workers": "skipped", "parked flows": "skipped",
 				"payloads": "skipped"},
 			"namespace", []string{"nowhere does not exist", "starter setup"},
 		},
 		"a namespace that nobody set up": {
 			[]string{"TEMPORAL_NAMESPACE=" + testkit.BareTemporal(t).Name},
-			map[string]string{"namespace": "warning", "search attributes": "failed", "workers": "failed", "parked flows": "skipped"},
+			map[string]string{"namespace": "warning", "search attributes": "failed", "schedules": "failed", "workers": "failed", "parked flows": "skipped"},
 			"search attributes", []string{contract.SearchOwner.GetName(), "starter setup"},
 		},
 		"Twilio out of reach": {
@@ -136,6 +142,45 @@ func breakTheToken(t *testing.T, s *testkit.Stack) {
 	})
 	s.SetAPIToken(s.AuthToken)
 	s.Starter("retry", workflowID)
+	testkit.Eventually(t, soon, func() error { return examine(t, s).differs("nothing", nil) })
+}
+
+// breakASchedule pauses a schedule, and deletes it; starter setup mends the latter.
+func breakASchedule(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	schedule := s.Temporal.Client.ScheduleClient().GetHandle(t.Context(), contract.CloseIdle.Name)
+	if err := schedule.Pause(t.Context(), client.SchedulePauseOptions{Note: "by a test"}); err != nil {
+		t.Fatal(err)
+	}
+	warned := map[string]string{"schedules": "warning"}
+	if err := examine(t, s).differs("schedules", warned, contract.CloseIdle.Name+" is paused", "--unpause"); err != nil {
+		t.Error(err)
+	}
+	if err := schedule.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, soon, func() error {
+		return examine(t, s).differs("schedules", map[string]string{"schedules": "failed"}, "no schedule "+contract.CloseIdle.Name, "starter setup")
+	})
+	s.Starter("setup")
+	testkit.Eventually(t, soon, func() error { return examine(t, s).differs("nothing", nil) })
+}
+
+// writeToNobody lets a message come to a number of an account whose senders are of two owners.
+func writeToNobody(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	s.Starter("owner", "add", "other", "--name", "Other")
+	s.Starter("sender", "add", s.AccountSid, "+14155550178", "--owner", "other")
+	answer := s.Deliver(testkit.Inbound{From: s.Customer(), To: "+14155550177", Body: "hello"})
+	awaitPark(t, s, s.WorkflowID(answer.MessageSid), contract.ResolveAccount.Name)
+	testkit.Eventually(t, soon, func() error {
+		return examine(t, s).differs("unrouted messages", map[string]string{"unrouted messages": "warning", "parked flows": "warning"},
+			"nobody owns: 1", "starter unrouted list")
+	})
+	s.Starter("abandon", s.WorkflowID(answer.MessageSid))
+	awaitClosed(t, s, s.WorkflowID(answer.MessageSid))
+	s.Starter("unrouted", "remove", s.AccountSid, answer.MessageSid)
+	s.Starter("sender", "remove", s.AccountSid, "+14155550178")
 	testkit.Eventually(t, soon, func() error { return examine(t, s).differs("nothing", nil) })
 }
 

@@ -2,11 +2,16 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"parley/contract"
 	"parley/internal/testkit"
@@ -59,9 +64,33 @@ func TestTheSameMessageFiftyTimesAtOnceIsOneMessage(t *testing.T) {
 		t.Errorf("once more, after the flow has closed: %+v", answer)
 	}
 	exactly(t, s, person, 1)
+	forget(t, s, s.WorkflowID(sid))
+	if answer := s.Deliver(testkit.Inbound{From: person, Body: "hello", MessageSid: sid}); answer.StatusCode != http.StatusOK {
+		t.Errorf("once more, after Temporal has forgotten the flow: %+v", answer)
+	}
+	awaitClosed(t, s, s.WorkflowID(sid))
+	exactly(t, s, person, 1)
 	if stored := count(t, s, `SELECT count(*) FROM messages WHERE twilio_sid = $1`, sid); stored != 1 {
 		t.Errorf("%d rows are stored, want 1", stored)
 	}
+}
+
+// forget has Temporal forget a flow that is over, as it does once it has kept it long enough.
+func forget(t *testing.T, s *testkit.Stack, workflowID string) {
+	t.Helper()
+	_, err := s.Temporal.Client.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
+		Namespace: s.Temporal.Name, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflowID},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, soon, func() error {
+		_, err := s.Temporal.Client.DescribeWorkflowExecution(t.Context(), workflowID, "")
+		if _, gone := errors.AsType[*serviceerror.NotFound](err); !gone {
+			return fmt.Errorf("%s is still known: %w", workflowID, err)
+		}
+		return nil
+	})
 }
 
 func TestAnAttachmentWithoutTextGetsTheOwnersText(t *testing.T) {

@@ -10,22 +10,6 @@ import (
 	"parley/internal/testkit"
 )
 
-func TestAMessageToAnUnregisteredNumberIsAnsweredOnceTheNumberIs(t *testing.T) {
-	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{NoSender: true})
-	person := s.Customer()
-	workflowID := s.WorkflowID(s.Say(person, "anybody there?"))
-	awaitParked(t, s, workflowID, contract.ResolveAccount.Name)
-	if out := s.Starter("parked"); !strings.Contains(out, workflowID) {
-		t.Errorf("starter parked printed %s", out)
-	}
-	s.Starter("sender", "add", s.AccountSid, s.Company, "--owner", s.OwnerID)
-	s.Starter("retry", workflowID)
-	s.AwaitAnswers(person, 1, soon)
-	awaitOutcome(t, s, workflowID, "replied")
-	exactly(t, s, person, 1)
-}
-
 func TestAWrongTokenParksAndTheRetrySendsOnce(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{})

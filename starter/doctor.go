@@ -92,7 +92,7 @@ func (x *examination) examineDatabase(ctx context.Context) {
 		}, migrations.Latest()))
 	x.add(ofKeyset, doctor.Keyset(func() error { return noKeyset }))
 	x.add(ofTwilio, doctor.Accounts(directory, twilio.NewClient(x.settings.TwilioBaseURL)))
-	x.add(ofDatabase, doctor.Senders(directory))
+	x.add(ofDatabase, doctor.Senders(directory), doctor.Spool(postgres.NewSpool(pool, cipher).State), doctor.Unrouted(postgres.NewUnrouted(pool, cipher).State))
 	if _, ok := x.usable(ofDatabase); ok {
 		x.clock("the database", func(ctx context.Context) (time.Time, error) { return postgres.Now(ctx, pool) })
 	}
@@ -114,7 +114,7 @@ func (x *examination) examineTemporal() {
 	} else {
 		system, queues, flows = x.temporal.WorkflowService(), x.temporal, flow.New(x.temporal, temporalclient.NewDataConverter(x.payloads))
 	}
-	x.add(ofTemporal, doctor.Temporal(address, system), doctor.Namespace(made), doctor.SearchAttributes(made), doctor.Workers(queues),
+	x.add(ofTemporal, doctor.Temporal(address, system), doctor.Namespace(made), doctor.SearchAttributes(made), doctor.Schedules(made), doctor.Workers(queues),
 		doctor.Parked(flows.CountParked))
 	x.add(ofPayloads, doctor.PayloadKeyset(func() error { return noKeyset }, x.sameKeyset))
 	x.add(ofTemporal, doctor.Payloads(flows.Payloads, temporalclient.NewCodec(x.payloads)))

@@ -159,6 +159,8 @@ func TestRules(t *testing.T) {
 		{"a public URL with a fragment", webhook, map[string]string{"PARLEY_PUBLIC_URL": "https://example.com/#rc=2"}, "PARLEY_PUBLIC_URL"},
 		{"a public URL with a user", webhook, map[string]string{"PARLEY_PUBLIC_URL": "https://u:sesame@example.com"}, "PARLEY_PUBLIC_URL"},
 		{"a host that Twilio refuses", webhook, map[string]string{"PARLEY_PUBLIC_URL": "https://my_host.example.com"}, "PARLEY_PUBLIC_URL"},
+		{"two caller keys", webhook, map[string]string{"PARLEY_CALLER_KEYS": strings.Repeat("k", 32) + ", " + strings.Repeat("K", 40)}, ""},
+		{"a caller key that can be guessed", webhook, map[string]string{"PARLEY_CALLER_KEYS": strings.Repeat("k", 32) + "," + strings.Repeat("K", 31)}, "PARLEY_CALLER_KEYS"},
 		{"the simulator in place of Twilio", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "http://127.0.0.1:8090"}, ""},
 		{"an owner for development, with Twilio's own API", worker, map[string]string{"PARLEY_DEVELOPMENT_OWNER": "acme"}, "PARLEY_DEVELOPMENT_OWNER"},
 		{"an owner for development, with the simulator", worker, map[string]string{

@@ -203,6 +203,19 @@ func (s *Stack) Creates(to string) int { s.t.Helper(); return s.Requests().ByTo[
 // Accepted returns how many messages to a recipient the simulator accepted, whatever it answered.
 func (s *Stack) Accepted(to string) int { s.t.Helper(); return s.Requests().AcceptedByTo[to] }
 
+// AddToken makes a secondary token at the simulated Twilio: its API takes it beside the present one, which signs its webhooks.
+func (s *Stack) AddToken(token string) {
+	s.t.Helper()
+	s.simulate(http.MethodPut, "/simulate/token", map[string]any{"auth_token": token, "secondary": true}, nil)
+}
+
+// PromoteToken makes a token the only one of the account at the simulated Twilio: its webhooks are signed with it, and its API takes no other.
+func (s *Stack) PromoteToken(token string) {
+	s.t.Helper()
+	s.simulate(http.MethodPut, "/simulate/token", map[string]any{"auth_token": token}, nil)
+	s.AuthToken = token
+}
+
 // SetAPIToken changes what the simulated Twilio takes for the account's token, AuthToken making it right again. Its
 // webhooks stay signed with AuthToken.
 func (s *Stack) SetAPIToken(token string) {

@@ -69,6 +69,7 @@ type account struct {
 	mu       sync.Mutex
 	token    string     // signs webhooks
 	password string     // of Basic auth: the token, unless a test made them differ
+	second   string     // the secondary token, which Basic auth takes too; empty: there is none
 	messages []*Message // oldest first
 	bySid    map[string]*Message
 	creates  map[string]int // by recipient
@@ -96,14 +97,21 @@ func (a *account) signingToken() string {
 func (a *account) admits(user, password string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return user == a.sid && password == a.password
+	return user == a.sid && password != "" && (password == a.password || password == a.second)
 }
 
-// setToken changes the token, of the API alone or of signatures too.
+// setSecond makes a secondary token.
+func (a *account) setSecond(token string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.second = token
+}
+
+// setToken changes the token, of the API alone or of signatures too. No other is good from now on.
 func (a *account) setToken(token string, apiOnly bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.password = token
+	a.password, a.second = token, ""
 	if !apiOnly {
 		a.token = token
 	}

@@ -59,6 +59,7 @@ func (s *Simulator) setToken(w http.ResponseWriter, r *http.Request) {
 	var wanted struct {
 		AuthToken string `json:"auth_token"`
 		APIOnly   bool   `json:"api_only"`
+		Secondary bool   `json:"secondary"`
 	}
 	if !readJSON(w, r, &wanted) {
 		return
@@ -67,7 +68,11 @@ func (s *Simulator) setToken(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, errors.New("auth_token: is required"))
 		return
 	}
-	s.account.setToken(wanted.AuthToken, wanted.APIOnly)
+	if wanted.Secondary {
+		s.account.setSecond(wanted.AuthToken)
+	} else {
+		s.account.setToken(wanted.AuthToken, wanted.APIOnly)
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 

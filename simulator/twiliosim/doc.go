@@ -21,7 +21,8 @@
 //	GET    /simulate/requests  how many creates arrived and were accepted, by recipient; how often each fault was met
 //	PUT    /simulate/script    a Rule; it replaces the rule of the same recipient
 //	DELETE /simulate/script    everything is normal again
-//	PUT    /simulate/token     {auth_token, api_only}: the account's token from now on; api_only: webhooks keep theirs
+//	PUT    /simulate/token     {auth_token, api_only, secondary}: the account's token from now on; api_only: webhooks keep theirs;
+//	                           secondary: the API takes it beside the present one, as Twilio does until it is promoted
 //	PUT    /simulate/door      {state}: open, closed or stalled; answers {address}
 //
 // # A message

@@ -394,6 +394,26 @@ func TestTokenChange(t *testing.T) {
 	r.checkSigned(r.next(), "new")
 }
 
+// A secondary token is taken beside the primary one, which still signs; once it is promoted the old one is good for nothing.
+func TestSecondaryToken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	create := func(with string) int {
+		status, _, _ := r.apiAs(accountSid, with, http.MethodPost, messagesPath(".json"), newForm(nil))
+		return status
+	}
+	r.control(http.MethodPut, "/simulate/token", map[string]any{"auth_token": "second", "secondary": true}, nil)
+	if first, second, none := create(token), create("second"), create(""); first != http.StatusCreated || second != http.StatusCreated || none != http.StatusUnauthorized {
+		t.Errorf("answered %d, %d and %d", first, second, none)
+	}
+	r.control(http.MethodPost, "/simulate/inbound", twiliosim.Inbound{From: customer, To: company}, nil)
+	r.checkSigned(r.next(), token)
+	r.control(http.MethodPut, "/simulate/token", map[string]any{"auth_token": "second"}, nil)
+	if first, second := create(token), create("second"); first != http.StatusUnauthorized || second != http.StatusCreated {
+		t.Errorf("once it is promoted: answered %d and %d", first, second)
+	}
+}
+
 // Only the API's side of the token may be made wrong: webhooks are still believed.
 func TestTokenChangeOfTheAPI(t *testing.T) {
 	t.Parallel()

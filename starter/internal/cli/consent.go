@@ -15,26 +15,11 @@ func (c *commands) consent() *cobra.Command {
 }
 
 func (c *commands) consentShow() *cobra.Command {
-	var owner string
-	command := &cobra.Command{
-		Use:   "show ADDRESS --owner OWNER_ID",
-		Short: "Show whether a person may be written to, and how that came about",
-		Args:  cobra.ExactArgs(1),
-		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
-			address, err := domain.ParseAddress(args[0])
-			if err != nil {
-				return nil, err
-			}
-			messages, err := c.messagesOf(ctx, owner)
-			if err != nil {
-				return nil, err
-			}
-			history, err := messages.Consents(ctx, owner, address)
-			return consentResult{args[0], history}, err
-		}),
-	}
-	requireOwner(command, &owner)
-	return command
+	return c.showPerson("Show whether a person may be written to, and how that came about",
+		func(ctx context.Context, messages Messages, owner string, person domain.Address) (result, error) {
+			history, err := messages.Consents(ctx, owner, person)
+			return consentResult{person.String(), history}, err
+		})
 }
 
 func (c *commands) consentSet() *cobra.Command {

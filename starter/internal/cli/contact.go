@@ -42,13 +42,23 @@ func (c *commands) contactList() *cobra.Command {
 }
 
 func (c *commands) contactShow() *cobra.Command {
+	return c.showPerson("Show a person: name, addresses, whether they are registered",
+		func(ctx context.Context, messages Messages, owner string, person domain.Address) (result, error) {
+			return contactResultOf(ctx, messages, owner, person)
+		})
+}
+
+// showPerson is a command that shows something of a person of an owner's.
+func (c *commands) showPerson(
+	short string, look func(ctx context.Context, messages Messages, owner string, person domain.Address) (result, error),
+) *cobra.Command {
 	var owner string
 	command := &cobra.Command{
 		Use:   "show ADDRESS --owner OWNER_ID",
-		Short: "Show a person: name, addresses, whether they are registered",
+		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
-			address, err := domain.ParseAddress(args[0])
+			person, err := domain.ParseAddress(args[0])
 			if err != nil {
 				return nil, err
 			}
@@ -56,7 +66,7 @@ func (c *commands) contactShow() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			return contactResultOf(ctx, messages, owner, address)
+			return look(ctx, messages, owner, person)
 		}),
 	}
 	requireOwner(command, &owner)

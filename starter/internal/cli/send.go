@@ -39,7 +39,9 @@ func (c *commands) send() *cobra.Command {
 		Long: long("Send starts the flow of a message of ours. Addresses are written as Twilio does: +15551234567, " +
 			"whatsapp:+15551234567. A long text is sent as several messages.\n\n" +
 			"A key makes it safe to repeat the command: with a key that was used before, nothing is sent, and the " +
-			"earlier message's flow is shown. Without --key a new one is made, and printed."),
+			"earlier message's flow is shown. Without --key a new one is made, and printed.\n\n" +
+			"Without --wait, exit code 0 means that the flow is started: whether the message may go out (consent, plan, deadline) is decided later, right " +
+			"before it is sent. 'starter show ID' tells, and --wait waits for it and ends with a code of its own where it was not sent."),
 		Example: "  starter send --from +15551230000 --to +15557654321 --body \"Hello\" --wait\n" +
 			"  starter send --from +15551230000 --to +15557654321 --body @notice.txt --key notice-2026-05",
 		Args: cobra.NoArgs,

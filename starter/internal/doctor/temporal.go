@@ -48,6 +48,7 @@ func Temporal(address string, system System) Check {
 type Provisioned interface {
 	FindNamespace(context.Context) (provision.Namespace, error)
 	FindAttributes(context.Context) ([]provision.Attribute, error)
+	FindSchedules(context.Context) ([]provision.Found, error)
 }
 
 // Namespace looks whether the namespace is there and keeps closed flows long enough.

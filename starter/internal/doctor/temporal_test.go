@@ -42,6 +42,8 @@ type provisioned struct {
 	namespaceErr error
 	missing      string
 	attributeErr error
+	schedules    []provision.Found
+	scheduleErr  error
 }
 
 var _ doctor.Provisioned = provisioned{}
@@ -60,6 +62,10 @@ func (p provisioned) FindAttributes(context.Context) ([]provision.Attribute, err
 		list = append(list, provision.Attribute{Name: name, State: state})
 	}
 	return list, p.attributeErr
+}
+
+func (p provisioned) FindSchedules(context.Context) ([]provision.Found, error) {
+	return p.schedules, p.scheduleErr
 }
 
 func TestNamespace(t *testing.T) {

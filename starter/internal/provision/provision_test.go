@@ -37,6 +37,7 @@ type server struct {
 
 	schedules map[string]*client.ScheduleOptions
 	paused    bool // what an operator chose
+	ran       client.ScheduleInfo
 
 	describeErr, registerErr, listErr, addErr, countErr, createErr, updateErr error
 
@@ -148,6 +149,69 @@ func (h *handle) Update(_ context.Context, options client.ScheduleUpdateOptions)
 	there.Overlap, there.CatchupWindow = update.Schedule.Policy.Overlap, update.Schedule.Policy.CatchupWindow
 	h.server.paused = update.Schedule.State.Paused
 	return err
+}
+
+func (h *handle) Describe(context.Context) (*client.ScheduleDescription, error) {
+	there := h.server.schedules[h.id]
+	if h.server.describeErr != nil {
+		return nil, h.server.describeErr
+	}
+	if there == nil {
+		return nil, serviceerror.NewNotFound("no such schedule")
+	}
+	return &client.ScheduleDescription{
+		Schedule: client.Schedule{
+			Spec: &there.Spec, Action: there.Action, State: &client.ScheduleState{Paused: h.server.paused},
+			Policy: &client.SchedulePolicies{Overlap: there.Overlap, CatchupWindow: there.CatchupWindow},
+		},
+		Info: h.server.ran,
+	}, nil
+}
+
+// What there is of the schedules is told, and nothing is made.
+func TestFindSchedules(t *testing.T) {
+	t.Parallel()
+	s := &server{retention: provision.Retention, attributes: all(enums.INDEXED_VALUE_TYPE_KEYWORD)}
+	if _, err := run(t, s, "parley"); err != nil {
+		t.Fatal(err)
+	}
+	wanted := contract.Schedules()
+	delete(s.schedules, wanted[0].ID())
+	s.schedules[wanted[1].ID()].Overlap = enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL
+	s.schedules[wanted[2].ID()].Action.(*client.ScheduleWorkflowAction).Args = []any{&common.Payload{Data: []byte("older")}} // as it is to be, all the same
+	s.paused = true
+	calls := len(s.calls)
+	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	for name, c := range map[string]struct {
+		is   client.ScheduleInfo
+		want time.Time
+	}{
+		"it has not run":       {client.ScheduleInfo{CreatedAt: at}, at},
+		"it has":               {client.ScheduleInfo{CreatedAt: at, RecentActions: []client.ScheduleActionResult{{ActualTime: at.Add(time.Hour)}, {ActualTime: at.Add(2 * time.Hour)}}}, at.Add(2 * time.Hour)},
+		"it was changed since": {client.ScheduleInfo{CreatedAt: at, LastUpdateAt: at.Add(3 * time.Hour), RecentActions: []client.ScheduleActionResult{{ActualTime: at.Add(2 * time.Hour)}}}, at.Add(3 * time.Hour)},
+	} {
+		s.ran = c.is
+		found, err := provision.Parts{Schedules: s}.FindSchedules(t.Context())
+		if err != nil || len(found) != len(wanted) {
+			t.Fatalf("%s: found %+v, %v", name, found, err)
+		}
+		for i, schedule := range found {
+			want := provision.Found{Schedule: wanted[i], Other: i == 1, Paused: true, Since: c.want}
+			if i == 0 {
+				want = provision.Found{Schedule: wanted[0], Missing: true}
+			}
+			if schedule != want {
+				t.Errorf("%s: found %+v, want %+v", name, schedule, want)
+			}
+		}
+	}
+	if len(s.calls) != calls {
+		t.Errorf("it made %v", s.calls[calls:])
+	}
+	s.describeErr = denied
+	if _, err := (provision.Parts{Schedules: s}).FindSchedules(t.Context()); domain.KindOf(err) != domain.KindConfiguration {
+		t.Errorf("got %v", err)
+	}
 }
 
 func all(kind enums.IndexedValueType) map[string]enums.IndexedValueType {

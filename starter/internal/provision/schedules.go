@@ -48,11 +48,7 @@ func (p Parts) MakeSchedules(ctx context.Context) ([]Schedule, error) {
 
 // schedule makes a schedule, or gives the one that is there what this version wants. Whether it is paused stays the operator's choice.
 func (p Parts) schedule(ctx context.Context, wanted contract.Schedule) (State, error) {
-	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: wanted.Every}}}
-	action := client.ScheduleWorkflowAction{
-		ID: wanted.ID(), Workflow: contract.Upkeep.Name, Args: []any{contract.UpkeepInput{Job: wanted.Job.Name}}, TaskQueue: contract.RoleWorkflow.Queue(),
-		WorkflowRunTimeout: contract.UpkeepWithin,
-	}
+	spec, action := definition(wanted)
 	_, err := p.Schedules.Create(ctx, client.ScheduleOptions{
 		ID: wanted.ID(), Spec: spec, Action: &action, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: catchUp,
 	})
@@ -67,7 +63,7 @@ func (p Parts) schedule(ctx context.Context, wanted contract.Schedule) (State, e
 	err = p.Schedules.GetHandle(ctx, wanted.ID()).Update(ctx, client.ScheduleUpdateOptions{
 		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			there := in.Description.Schedule
-			if p.same(there, spec, action) {
+			if same(there, spec, action) && p.current(there) {
 				state = Exists
 				return nil, temporal.ErrSkipScheduleUpdate
 			}
@@ -82,21 +78,74 @@ func (p Parts) schedule(ctx context.Context, wanted contract.Schedule) (State, e
 	return state, err
 }
 
-// same reports whether a schedule is as this version wants it. Of its input only how that is encrypted is looked at: what it says follows from
-// the schedule's name.
-func (p Parts) same(there client.Schedule, spec client.ScheduleSpec, action client.ScheduleWorkflowAction) bool {
+// definition is when a schedule runs, and what.
+func definition(wanted contract.Schedule) (client.ScheduleSpec, client.ScheduleWorkflowAction) {
+	return client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: wanted.Every}}}, client.ScheduleWorkflowAction{
+		ID: wanted.ID(), Workflow: contract.Upkeep.Name, Args: []any{contract.UpkeepInput{Job: wanted.Job.Name}}, TaskQueue: contract.RoleWorkflow.Queue(),
+		WorkflowRunTimeout: contract.UpkeepWithin,
+	}
+}
+
+// same reports whether a schedule is as this version wants it. Its input is not looked at: what it says follows from the schedule's name.
+func same(there client.Schedule, spec client.ScheduleSpec, action client.ScheduleWorkflowAction) bool {
 	does, ok := there.Action.(*client.ScheduleWorkflowAction)
 	return ok && there.Spec != nil && there.Policy != nil && slices.Equal(there.Spec.Intervals, spec.Intervals) &&
 		there.Policy.Overlap == enums.SCHEDULE_OVERLAP_POLICY_SKIP && there.Policy.CatchupWindow == catchUp &&
-		does.Workflow == action.Workflow && does.TaskQueue == action.TaskQueue && does.WorkflowRunTimeout == action.WorkflowRunTimeout &&
-		p.current(does.Args)
+		does.Workflow == action.Workflow && does.TaskQueue == action.TaskQueue && does.WorkflowRunTimeout == action.WorkflowRunTimeout
 }
 
-func (p Parts) current(args []any) bool {
-	for _, arg := range args {
+// current reports whether a schedule's input is encrypted as payloads are now.
+func (p Parts) current(there client.Schedule) bool {
+	for _, arg := range there.Action.(*client.ScheduleWorkflowAction).Args { // same looked at the type
 		if payload, ok := arg.(*common.Payload); !ok || !p.Current(payload) {
 			return false
 		}
 	}
 	return true
+}
+
+// Found is a schedule as it is.
+type Found struct {
+	contract.Schedule
+	Missing bool // there is none: nothing else is told
+	Other   bool // it is not as this version wants it
+	Paused  bool
+	Since   time.Time // it began its latest run, or was made or changed where that is later
+}
+
+// FindSchedules looks for the schedules of upkeep, and makes none.
+func (p Parts) FindSchedules(ctx context.Context) ([]Found, error) {
+	var list []Found
+	for _, wanted := range contract.Schedules() {
+		ctx, cancel := context.WithTimeout(ctx, callWithin)
+		there, err := p.Schedules.GetHandle(ctx, wanted.ID()).Describe(ctx)
+		cancel()
+		found := Found{Schedule: wanted}
+		switch {
+		case fault.Is(err, codes.NotFound):
+			found.Missing = true
+		case err != nil:
+			return nil, fault.From(err, "schedule %s", wanted.ID())
+		default:
+			spec, action := definition(wanted)
+			found.Other = !same(there.Schedule, spec, action)
+			found.Paused = there.Schedule.State != nil && there.Schedule.State.Paused
+			found.Since = since(there.Info)
+		}
+		list = append(list, found)
+	}
+	return list, nil
+}
+
+func since(info client.ScheduleInfo) time.Time {
+	latest := info.CreatedAt
+	if info.LastUpdateAt.After(latest) {
+		latest = info.LastUpdateAt
+	}
+	for _, run := range info.RecentActions {
+		if run.ActualTime.After(latest) {
+			latest = run.ActualTime
+		}
+	}
+	return latest
 }
