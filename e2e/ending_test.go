@@ -29,10 +29,10 @@ func TestCancelWhileAStepWaitsForItsWorker(t *testing.T) {
 	for _, c := range []struct {
 		role    contract.Role
 		step    string
-		needed  bool // to close the message
+		needed  bool // to close the message, or to keep it
 		working bool // the worker is back, and waits for the pair, when the flow is cancelled
 	}{
-		{role: contract.RoleAccount, step: contract.ResolveAccount.Name},
+		{role: contract.RoleAccount, step: contract.ResolveAccount.Name, needed: true},
 		{role: contract.RolePersistence, step: contract.RecordInbound.Name, needed: true},
 		{role: contract.RoleIdentity, step: contract.ResolveIdentity.Name},
 		{role: contract.RoleBilling, step: contract.Reserve.Name},
@@ -193,6 +193,7 @@ func obstacles() map[string]obstacle {
 func TestAbandonAtAParkOfEveryStep(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{PerRole: true, Settings: impatient()})
+	addTenant(t, s, "rival", "+14155550101") // of two owners on an account, none is the only one
 	abandon := func(t *testing.T, workflowID, step string) {
 		t.Helper()
 		s.Starter("abandon", workflowID, "--park", awaitPark(t, s, workflowID, step).Name)
