@@ -138,7 +138,7 @@ func saveDraft(ctx context.Context, tx pgx.Tx, d newDraft) (domain.Draft, error)
 	}
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO drafts (draft_id, owner_id, message_id, answers, body, fixed) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (message_id, answers) DO NOTHING`, id, d.ownerID, d.messageID, d.answers, text(d.body), d.fixed); err != nil {
+		ON CONFLICT (message_id, hash_array_extended(answers, 0)) DO NOTHING`, id, d.ownerID, d.messageID, d.answers, text(d.body), d.fixed); err != nil {
 		return domain.Draft{}, err
 	}
 	return draftFor(ctx, tx, d.ownerID, d.messageID, d.answers)

@@ -99,3 +99,15 @@ func TestPrompt(t *testing.T) {
 	_, err = s.messages.Prompt(t.Context(), rival, last.messageID)
 	wantKind(t, err, domain.KindNotFound)
 }
+
+// Somebody whose messages are not answered for a while (no model, a wrong token) is answered later, however many they are.
+func TestManyMessagesAreAnsweredByOne(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var last flow
+	for i := range 300 {
+		last = s.inbound(t, fmt.Sprintf("Message %d", i), "")
+	}
+	last.write(t, "An answer to all")
+	last.begin(t, 1, 1)
+}
