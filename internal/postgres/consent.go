@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -95,22 +96,28 @@ func obey(ctx context.Context, tx pgx.Tx, in domain.NewInbound, word domain.Cons
 		senders = append(senders, in.Received.MessagingServiceSid)
 	}
 	return setConsent(ctx, tx, in.OwnerID, messageID, senders, domain.Consent{
-		Channel: ours.Channel, Address: theirs.Value, State: state, Source: domain.ConsentByPerson,
+		Channel: ours.Channel, Address: theirs.Value, State: state, Source: domain.ConsentByPerson, At: in.Received.ReceivedAt,
 	})
 }
 
-// setConsent notes a person's consent with some senders, and that it was noted.
+// setConsent notes a person's consent with some senders, and that it was noted. The latest word counts, by when it was said (c.At; none: now): one
+// that comes late, from the spool or from Twilio's log, does not undo what was said after it.
 func setConsent(ctx context.Context, tx pgx.Tx, ownerID, messageID string, senders []string, c domain.Consent) error {
+	var said *time.Time
+	if !c.At.IsZero() {
+		said = &c.At
+	}
 	_, err := tx.Exec(ctx, `
 		WITH noted AS (
 			INSERT INTO consents (owner_id, channel, sender, address, state, source, changed_at)
-			SELECT $1, $2, sender, $4, $5, $6, clock_timestamp() FROM unnest($3::text[]) sender
+			SELECT $1, $2, sender, $4, $5, $6, least($9, clock_timestamp()) FROM unnest($3::text[]) sender
 			ON CONFLICT (owner_id, channel, sender, address) DO UPDATE
 			SET state = excluded.state, source = excluded.source, changed_at = excluded.changed_at
+			WHERE consents.changed_at <= excluded.changed_at
 		)
 		INSERT INTO consent_events (owner_id, channel, sender, address, state, source, reason, message_id)
 		SELECT $1, $2, sender, $4, $5, $6, $7, nullif($8, '') FROM unnest($3::text[]) sender`,
-		ownerID, c.Channel, senders, c.Address, c.State, c.Source, text(c.Reason), messageID)
+		ownerID, c.Channel, senders, c.Address, c.State, c.Source, text(c.Reason), messageID, said)
 	return err
 }
 

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"parley/internal/domain"
 )
@@ -302,4 +303,20 @@ func TestUsageAndLedger(t *testing.T) {
 	plans, err := s.directory.Plans(t.Context())
 	must(t, err)
 	equal(t, "plans", len(plans), 2)
+}
+
+// The spool, and Twilio's own log, bring messages late: what the person said last counts, not what came last.
+func TestALateConsentWordDoesNotUndoALaterOne(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	say := func(word string, at time.Time) {
+		in := received(word)
+		in.Received.ReceivedAt = at
+		_, err := s.messages.RecordInbound(t.Context(), in)
+		must(t, err)
+	}
+	now := time.Now()
+	say("STOP", now)
+	say("START", now.Add(-time.Hour)) // was in the spool
+	equal(t, "a message of ours", s.outbound(t, "News").ask(t, patient), domain.ClaimDenied)
 }
