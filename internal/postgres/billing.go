@@ -32,14 +32,21 @@ func (m *Messages) Reserve(ctx context.Context, in domain.NewReservation) (state
 			state = domain.QuotaSuperseded
 			return err
 		}
-		var provided, there bool
+		var provided, there, active bool
 		err = tx.QueryRow(ctx, `
 			UPDATE messages SET turn = CASE turn WHEN '' THEN 'joined' ELSE turn END
 			FROM pairs WHERE message_id = $1 AND pairs.pair_id = messages.pair_id
-			RETURNING turn = 'left' OR finished_at IS NOT NULL OR replies_reserved + replies_charged > 0, unit`, in.MessageID).Scan(&provided, &there)
-		if err != nil || provided || there {
-			state = domain.QuotaGranted
+			RETURNING turn = 'left' OR finished_at IS NOT NULL OR replies_reserved + replies_charged > 0, unit, `+planIsActive, in.MessageID, in.OwnerID).Scan(
+			&provided, &there, &active)
+		switch {
+		case err != nil:
 			return err
+		case there && !provided && !active: // canceled since the unit was taken: no model writes for nobody
+			state = domain.QuotaInactive
+			return nil
+		case provided || there:
+			state = domain.QuotaGranted
+			return nil
 		}
 		state, err = takeUnit(ctx, tx, bill{in.OwnerID, in.WorkflowID, in.MessageID})
 		return err
@@ -71,6 +78,9 @@ func yieldsEarly(ctx context.Context, tx pgx.Tx, in domain.NewReservation) (bool
 	})
 	return true, err
 }
+
+// planIsActive says whether the plan of the owner $2 is.
+const planIsActive = `NOT EXISTS (SELECT FROM subscriptions WHERE owner_id = $2 AND state <> 'active')`
 
 // Settle charges what Twilio accepted for a message. Key: the message. It returns the segments, or KindConflict where nothing was accepted.
 func (m *Messages) Settle(ctx context.Context, ownerID, workflowID, messageID string) (segments int, err error) {
@@ -344,7 +354,16 @@ func pay(ctx context.Context, tx pgx.Tx, b bill, byModel bool, segments int, alw
 
 // hold makes what a message has reserved of its segments at least so many, all in the present period.
 func (n *amount) hold(ctx context.Context, tx pgx.Tx, b bill, segments int, always bool) (domain.QuotaState, error) {
-	if n.reserved+n.charged >= segments {
+	if n.reserved+n.charged >= segments { // taken by an earlier claim, while the plan was active
+		active := always
+		if !always {
+			if err := tx.QueryRow(ctx, `SELECT `+planIsActive+` FROM messages WHERE message_id = $1`, b.messageID, b.ownerID).Scan(&active); err != nil {
+				return "", err
+			}
+		}
+		if !active {
+			return domain.QuotaInactive, nil
+		}
 		return domain.QuotaGranted, nil
 	}
 	if err := n.release(ctx, tx, b, domain.MeterSegments, n.reserved); err != nil {

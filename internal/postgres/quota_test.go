@@ -254,3 +254,42 @@ func TestWhatAClaimTookIsHandedBackWhereTheRestIsNotThere(t *testing.T) {
 	equal(t, "too long by now", f.ask(t, patient), domain.ClaimOverQuota)
 	equal(t, "usage", s.usage(t, domain.MeterReplies)+", "+s.usage(t, domain.MeterSegments), "0 + 0, 0 + 0")
 }
+
+// A plan that is canceled while units are reserved answers nothing any more.
+func TestAPlanThatIsCanceledMeanwhileAnswersNothing(t *testing.T) {
+	t.Parallel()
+	t.Run("between reserve and claim", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		s.subscribe(t, "active", nil)
+		f := s.inbound(t, "Hello", "An answer")
+		f.reserve(t)
+		_, err := s.pool.Exec(t.Context(), `UPDATE subscriptions SET state = 'canceled' WHERE owner_id = 'acme'`)
+		must(t, err)
+		equal(t, "claim", f.ask(t, patient), domain.ClaimBlocked)
+	})
+	t.Run("parked after a refusal", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		s.subscribe(t, "active", nil)
+		f := s.inbound(t, "Hello", "An answer")
+		f.reserve(t)
+		f.begin(t, 1, 1)
+		f.resolve(t, 1, 1, domain.Resolution{State: domain.AttemptRefused, ErrorCode: 20003, ErrorKind: domain.KindConfiguration})
+		f.park(t)
+		_, err := s.pool.Exec(t.Context(), `UPDATE subscriptions SET state = 'canceled' WHERE owner_id = 'acme'`)
+		must(t, err)
+		claim, err := f.messages.Claim(t.Context(), f.newClaim(1, 2))
+		must(t, err)
+		equal(t, "claim of the retry", claim.State, domain.ClaimBlocked)
+	})
+	t.Run("a second message joins the unit of the first", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		s.subscribe(t, "active", nil)
+		s.inbound(t, "Hello", "").reserve(t)
+		_, err := s.pool.Exec(t.Context(), `UPDATE subscriptions SET state = 'canceled' WHERE owner_id = 'acme'`)
+		must(t, err)
+		equal(t, "reserve", s.inbound(t, "Are you there?", "").tryReserve(t), domain.QuotaInactive)
+	})
+}
