@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // ConsentWord is what a consent word asks for.
@@ -61,7 +62,10 @@ func (w ConsentWords) Meaning(body, optOutType string, withdrawn bool) ConsentWo
 	}
 }
 
-func consentWord(body string) string { return strings.ToUpper(strings.TrimSpace(body)) }
+// consentWord is what a text says, without what nobody sees around it: keyboards of languages that are written from the right put marks there.
+func consentWord(body string) string {
+	return strings.ToUpper(strings.TrimFunc(body, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }))
+}
 
 func among(word string, lists ...string) bool {
 	return slices.ContainsFunc(lists, func(list string) bool { return slices.Contains(strings.Split(list, ","), word) })
@@ -98,7 +102,7 @@ const (
 // TwilioAnswers reports whether Twilio answers a consent word: one that it read itself and, at its senders, one that it knows. Nobody but
 // us answers a word that an owner added.
 func (r OptOutReplies) TwilioAnswers(body, optOutType string) bool {
-	return optOutType != "" || (r == RepliesByTwilio && among(consentWord(body), twilioStop, twilioStart, twilioYes, twilioHelp))
+	return optOutType != "" || (r == RepliesByTwilio && among(strings.ToUpper(strings.TrimSpace(body)), twilioStop, twilioStart, twilioYes, twilioHelp))
 }
 
 // ParseOptOutReplies reads who answers consent words; nothing means the channel's usual.

@@ -16,6 +16,7 @@ func TestConsentWords(t *testing.T) {
 	}{
 		{body: "STOP", want: domain.WordStop},
 		{body: "\n stopAll\t", want: domain.WordStop},
+		{body: "\u200fSTOP\ufeff ", want: domain.WordStop}, // marks that nobody sees
 		{body: "Sair", want: domain.WordStop},
 		{body: "me tira", want: domain.WordStop},
 		{body: "STOP."},
@@ -68,6 +69,7 @@ func TestWhoAnswersConsentWords(t *testing.T) {
 		{domain.RepliesByTwilio, "yes", "", true},
 		{domain.RepliesByTwilio, "info", "", true},
 		{domain.RepliesByTwilio, "SAIR", "", false},
+		{domain.RepliesByTwilio, "\u200fSTOP", "", false}, // that Twilio knows it is not said
 		{domain.RepliesByTwilio, "SAIR", "STOP", true},
 		{domain.RepliesByUs, "STOP", "", false},
 		{domain.RepliesByUs, "STOP", "STOP", true},

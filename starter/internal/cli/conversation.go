@@ -106,7 +106,7 @@ func (c *commands) conversationClose() *cobra.Command {
 func (c *commands) conversationResume() *cobra.Command {
 	var reason string
 	command := &cobra.Command{
-		Use:   "resume CONVERSATION_ID",
+		Use:   "resume CONVERSATION_ID --reason TEXT",
 		Short: "Have a looping conversation answered again",
 		Long: long("Resume lifts the loop guard: messages that come from now on are answered again, and what was counted until now does not " +
 			"count any more. Messages that have ended looping stay unanswered."),
@@ -116,6 +116,7 @@ func (c *commands) conversationResume() *cobra.Command {
 		}),
 	}
 	command.Flags().StringVar(&reason, "reason", "", "why")
+	_ = command.MarkFlagRequired("reason")
 	return command
 }
 

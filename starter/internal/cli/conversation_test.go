@@ -117,11 +117,12 @@ func TestConversationsAreChanged(t *testing.T) {
 		args []string
 	}{
 		{4, []string{"close", "c-before", "--reason", "x"}},
-		{4, []string{"resume", "c-before"}},
+		{4, []string{"resume", "c-before", "--reason", "x"}},
 		{3, []string{"close", "c-none", "--reason", "x"}},
-		{3, []string{"resume", "c-none"}},
+		{3, []string{"resume", "c-none", "--reason", "x"}},
 		{3, []string{"show", "c-none"}},
 		{2, []string{"close", "c-looping"}},
+		{2, []string{"resume", "c-looping"}},
 		{2, []string{"show"}},
 		{2, []string{"show", "c-looping", "--limit", "0"}},
 		{2, []string{"show", "c-looping", "--limit", "1001"}},
