@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"parley/internal/domain"
@@ -288,5 +289,34 @@ func TestAnOperatorSetsContacts(t *testing.T) {
 		must(t, err)
 		equal(t, "listed", len(list), want)
 		equal(t, "the newest", list[0].Addresses[0], other.person)
+	}
+}
+
+// A number that has another holder now comes with another id: nothing that was said with the one before is shown to the model, and the one
+// before is shown nothing of the next. What either said themselves is.
+func TestTheNextHolderOfANumber(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const next = "whatsapp:US.9999"
+	s.write(t, acme, id, id, "The first one, by id")
+	s.write(t, acme, number, id, "The first one, by number")
+	s.write(t, acme, number, next, "The next one")
+	prompt := func(from, other string) (bodies []string) {
+		t.Helper()
+		prompt, err := s.messages.Prompt(t.Context(), acme, s.write(t, acme, from, other, "And now?").MessageID)
+		must(t, err)
+		for _, turn := range prompt.Turns {
+			bodies = append(bodies, turn.Body)
+		}
+		return bodies
+	}
+	for _, c := range []struct{ from, other, shown, hidden string }{
+		{number, next, "The next one", "The first one"},
+		{id, id, "The first one, by id", "The next one"},
+	} {
+		all := strings.Join(prompt(c.from, c.other), "\n")
+		if !strings.Contains(all, c.shown) || strings.Contains(all, c.hidden) {
+			t.Errorf("%s is shown %q", c.from, all)
+		}
 	}
 }

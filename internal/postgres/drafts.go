@@ -56,7 +56,8 @@ func (m *Messages) Prompt(ctx context.Context, ownerID, messageID string) (promp
 	return prompt, err
 }
 
-// saidBetween returns what was said between the two addresses of a message, oldest first: what it is to answer, and all else.
+// saidBetween returns what was said between the two addresses of a message, oldest first: what it is to answer, and all else. A number that
+// comes with another id of WhatsApp's than before may have got another holder, who is shown nothing of what was said with the one before.
 func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answers []string) (said, asked []domain.Turn, err error) {
 	type row struct {
 		Asked bool
@@ -64,20 +65,31 @@ func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answ
 	}
 	rows, err := collect[row](ctx, tx, `
 		WITH talk AS MATERIALIZED (
-			SELECT q.pair_id, m.pair_id = q.pair_id AS own, CASE WHEN m.pair_id = q.pair_id THEN m.seq ELSE q.next_seq END AS place, m.created_at
+			SELECT q.pair_id, m.pair_id = q.pair_id AS own, CASE WHEN m.pair_id = q.pair_id THEN m.seq ELSE q.next_seq END AS place, m.created_at,
+				m.parameters->'ExternalUserId'->>0 AS holder
 			FROM messages m JOIN pairs p USING (pair_id)
 				JOIN contacts one ON one.owner_id = p.owner_id AND one.channel = p.channel AND one.address = p.their_address
 				JOIN contacts every USING (person_id)
 				JOIN pairs q ON q.owner_id = p.owner_id AND q.channel = p.channel AND q.our_address = p.our_address AND q.their_address = every.address
 			WHERE m.message_id = $1 AND m.owner_id = $2
+				AND (every.address LIKE '+%' OR every.address = coalesce(replace(m.parameters->'ExternalUserId'->>0, 'whatsapp:', ''), every.address))
+		), held AS MATERIALIZED (
+			SELECT talk.*, CASE WHEN holder IS NOT NULL THEN (
+				SELECT max(seq) FROM messages other WHERE other.pair_id = talk.pair_id AND seq BETWEEN place - $4 AND place
+					AND direction = 'inbound' AND parameters->'ExternalUserId'->>0 <> holder) END AS since
+			FROM talk
 		), near AS MATERIALIZED (
-			SELECT e.* FROM talk CROSS JOIN LATERAL ( -- the limit is for the planner: it then goes by the index, whatever it believes of a pair
+			SELECT e.* FROM held AS talk CROSS JOIN LATERAL ( -- the limit is for the planner: it then goes by the index, whatever it believes of a pair
 				SELECT * FROM messages WHERE pair_id = talk.pair_id AND seq BETWEEN place - $4 AND place + $5 ORDER BY seq DESC LIMIT $4 + $5 + 1
 			) e
 			WHERE message_id <> ALL ($3) AND (direction = 'outbound' OR CASE WHEN own THEN seq < place ELSE e.created_at < talk.created_at END)
+				AND seq > coalesce(since, -1)
 		)
 		SELECT message_id = ANY ($3) AS asked, direction, concat_ws(' ', nullif(body, ''), CASE WHEN media <> '[]' AND direction = 'inbound' THEN $6::text END)
-		FROM (SELECT * FROM near UNION ALL SELECT * FROM messages WHERE message_id = ANY ($3)) e
+		FROM (
+			SELECT * FROM near UNION ALL
+			SELECT * FROM messages WHERE message_id = ANY ($3) AND coalesce(parameters->'ExternalUserId'->>0 = (SELECT holder FROM talk WHERE own), true)
+		) e
 		WHERE consent_word IS NULL AND (body <> '' OR (direction = 'inbound' AND media <> '[]'))
 			AND (direction = 'inbound' OR ( -- what did not go out was not said, what is going out is; asked row by row, never of a whole table
 				SELECT true FROM send_attempts a
