@@ -31,7 +31,10 @@ func rate(t *testing.T) int {
 // acknowledged has its flow and its reply, once; every other one is listed by Twilio, which was told 503.
 func TestLongWhatWasAcknowledgedIsAnsweredOnceThroughOutages(t *testing.T) {
 	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{OwnServers: true, Connections: 20, Settings: []string{"reply_deadline=2h"}})
+	s := testkit.NewStack(t, testkit.Options{
+		OwnServers: true, Connections: 20,
+		Settings: []string{"reply_deadline=2h", "delivery_check=30s"}, Env: []string{"PARLEY_SWEEP_AFTER=2m"}, // Temporal has enough to do
+	})
 	s.AddWebhook()
 	rate, began := rate(t), time.Now()
 	said, stop := startTraffic(t, s, time.Second/time.Duration(rate))
