@@ -77,7 +77,10 @@ func keepsWriting(t *testing.T, p pace) {
 					longest = max(longest, time.Since(last))
 				}
 				t.Logf("%d lines: %d answers before the end, the longest time without one %s", p.lines, answers, longest.Round(time.Millisecond))
-				if answered && longest > p.gap || !answered && answers > 0 {
+				paused := count(t, s, `
+					SELECT coalesce(1000 * extract(epoch FROM max(pause)), 0)::int FROM (
+						SELECT created_at - lag(created_at) OVER (ORDER BY seq) AS pause FROM messages WHERE direction = 'inbound' AND owner_id = $1) p`, at.owner)
+				if kept := time.Duration(paused)*time.Millisecond < p.thinks; answered && longest > p.gap || !answered && answers > 0 && kept { // who pauses is answered
 					t.Errorf("%d answers before the end, after %s", answers, longest)
 				}
 				s.AwaitAnswers(person, answers+1, soon)

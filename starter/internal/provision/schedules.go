@@ -31,19 +31,33 @@ type Schedule struct {
 // catchUp is how late a run may still begin, after an outage. Upkeep looks at what is there: one run makes up for all that were missed.
 const catchUp = time.Minute
 
+// scheduleTries is how often each schedule is asked for.
+const scheduleTries = 3
+
 // MakeSchedules makes the schedules of upkeep, or gives those that are there what this version wants.
 func (p Parts) MakeSchedules(ctx context.Context) ([]Schedule, error) {
 	var made []Schedule
 	for _, wanted := range contract.Schedules() {
-		ctx, cancel := context.WithTimeout(ctx, callWithin)
-		state, err := p.schedule(ctx, wanted)
-		cancel()
+		state, err := p.patiently(ctx, wanted)
 		if err != nil {
 			return nil, fault.From(err, "schedule %s", wanted.ID())
 		}
 		made = append(made, Schedule{wanted.ID(), state})
 	}
 	return made, nil
+}
+
+// patiently is schedule, tried again where a busy server did not get to it: what it made nevertheless is found there.
+func (p Parts) patiently(ctx context.Context, wanted contract.Schedule) (state State, err error) {
+	for range scheduleTries {
+		call, cancel := context.WithTimeout(ctx, callWithin)
+		state, err = p.schedule(call, wanted)
+		cancel()
+		if !fault.Is(err, codes.Canceled, codes.DeadlineExceeded, codes.Unavailable) || ctx.Err() != nil {
+			break
+		}
+	}
+	return state, err
 }
 
 // schedule makes a schedule, or gives the one that is there what this version wants. Whether it is paused stays the operator's choice.
