@@ -144,12 +144,6 @@ func charged(t *testing.T, s *testkit.Stack, meter domain.Meter) map[string]int 
 	return byFlow
 }
 
-// claims is how many sends are claimed and not posted yet, with time to do something about it.
-func claims(t *testing.T, s *testkit.Stack) int {
-	t.Helper()
-	return count(t, s, `SELECT count(*) FROM send_attempts WHERE state = 'begun' AND clock_timestamp() < post_before - interval '3 s'`)
-}
-
 // Two hundred messages of twenty people in bursts, with two workers for each role, of which one dies on the way: every conversation has one
 // reply after its last message, or is listed as parked. No reply overlaps or overtakes another, what is charged is what was sent, and nothing
 // stays reserved.
@@ -187,7 +181,7 @@ func TestBurstsOfManyPeople(t *testing.T) {
 			held, release = true, hold(t, s, `LOCK TABLE twilio_accounts`)
 			other.Signal(syscall.SIGSTOP)
 		}
-		if held && !killed && claims(t, s) >= 3 {
+		if held && !killed && count(t, s, claimed) >= 3 {
 			kill()
 		}
 	}

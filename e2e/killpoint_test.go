@@ -58,11 +58,13 @@ func awaitWaiting(t *testing.T, s *testkit.Stack, n int) {
 		SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'parley' AND wait_event_type = 'Lock'`)
 }
 
-// awaitClaimed waits until so many attempts are begun that may still be posted, for long enough to do something about it.
+// claimed counts attempts that are begun and may still be posted, for long enough to do something about it.
+const claimed = `SELECT count(*) FROM send_attempts WHERE state = 'begun' AND clock_timestamp() < post_before - interval '4 s'`
+
+// awaitClaimed waits until so many attempts are claimed.
 func awaitClaimed(t *testing.T, s *testkit.Stack, n int) {
 	t.Helper()
-	awaitCount(t, s, n, "attempts that are begun", `
-		SELECT count(*) FROM send_attempts WHERE state = 'begun' AND clock_timestamp() < post_before - interval '4 s'`)
+	awaitCount(t, s, n, "attempts that are begun", claimed)
 }
 
 // killedAt lets a person meet each of some faults, kills the worker while all of their sends are at one moment, starts another, and has

@@ -80,7 +80,8 @@ func keepsWriting(t *testing.T, p pace) {
 				paused := count(t, s, `
 					SELECT coalesce(1000 * extract(epoch FROM max(pause)), 0)::int FROM (
 						SELECT created_at - lag(created_at) OVER (ORDER BY seq) AS pause FROM messages WHERE direction = 'inbound' AND owner_id = $1) p`, at.owner)
-				if kept := time.Duration(paused)*time.Millisecond < p.thinks; answered && longest > p.gap || !answered && answers > 0 && kept { // who pauses is answered
+				kept := time.Duration(paused)*time.Millisecond < p.thinks // who pauses is answered
+				if (answered && longest > p.gap) || (!answered && answers > 0 && kept) {
 					t.Errorf("%d answers before the end, after %s", answers, longest)
 				}
 				s.AwaitAnswers(person, answers+1, soon)

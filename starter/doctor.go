@@ -45,7 +45,8 @@ func (p *parts) doctor(ctx context.Context) doctor.Report {
 type examination struct {
 	*parts
 	web      doctor.Web
-	problems []error // of the configuration, each with the name of its variable in front
+	secrets  *secrets.Cipher // of what the database stores; nil where its keyset cannot be loaded
+	problems []error         // of the configuration, each with the name of its variable in front
 	checks   []doctor.Check
 	clocks   []doctor.Clock
 }
@@ -80,6 +81,7 @@ func (x *examination) examineDatabase(ctx context.Context) {
 		}
 	}
 	cipher, noKeyset := secrets.Load(x.settings.Keyset.Source())
+	x.secrets = cipher
 	directory := postgres.NewDirectory(pool, cipher)
 	x.add(ofDatabase,
 		doctor.Database(func(ctx context.Context) (postgres.Server, error) {
@@ -122,11 +124,10 @@ func (x *examination) examineTemporal() {
 
 // sameKeyset reports whether the payloads' keyset has the key that secrets in the database are encrypted with.
 func (x *examination) sameKeyset() bool {
-	cipher, err := secrets.Load(x.settings.Keyset.Source())
-	if err != nil {
+	if x.secrets == nil {
 		return false // said by the check of that one
 	}
-	ciphertext, err := cipher.Encrypt(nil, "doctor")
+	ciphertext, err := x.secrets.Encrypt(nil, "doctor")
 	return err == nil && x.payloads.Has(ciphertext)
 }
 

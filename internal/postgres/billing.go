@@ -35,8 +35,8 @@ func (m *Messages) Reserve(ctx context.Context, in domain.NewReservation) (state
 		var provided, there, active bool
 		err = tx.QueryRow(ctx, `
 			UPDATE messages SET turn = CASE turn WHEN '' THEN 'joined' ELSE turn END
-			FROM pairs WHERE message_id = $1 AND pairs.pair_id = messages.pair_id
-			RETURNING turn = 'left' OR finished_at IS NOT NULL OR replies_reserved + replies_charged > 0, unit, `+planIsActive, in.MessageID, in.OwnerID).Scan(
+			FROM pairs WHERE message_id = $2 AND pairs.pair_id = messages.pair_id
+			RETURNING turn = 'left' OR finished_at IS NOT NULL OR replies_reserved + replies_charged > 0, unit, `+planIsActive, in.OwnerID, in.MessageID).Scan(
 			&provided, &there, &active)
 		switch {
 		case err != nil:
@@ -79,8 +79,8 @@ func yieldsEarly(ctx context.Context, tx pgx.Tx, in domain.NewReservation) (bool
 	return true, err
 }
 
-// planIsActive says whether the plan of the owner $2 is.
-const planIsActive = `NOT EXISTS (SELECT FROM subscriptions WHERE owner_id = $2 AND state <> 'active')`
+// planIsActive says whether the plan of the owner $1 is.
+const planIsActive = `NOT EXISTS (SELECT FROM subscriptions WHERE owner_id = $1 AND state <> 'active')`
 
 // Settle charges what Twilio accepted for a message. Key: the message. It returns the segments, or KindConflict where nothing was accepted.
 func (m *Messages) Settle(ctx context.Context, ownerID, workflowID, messageID string) (segments int, err error) {
@@ -357,7 +357,7 @@ func (n *amount) hold(ctx context.Context, tx pgx.Tx, b bill, segments int, alwa
 	if n.reserved+n.charged >= segments { // taken by an earlier claim, while the plan was active
 		active := always
 		if !always {
-			if err := tx.QueryRow(ctx, `SELECT `+planIsActive+` FROM messages WHERE message_id = $1`, b.messageID, b.ownerID).Scan(&active); err != nil {
+			if err := tx.QueryRow(ctx, `SELECT `+planIsActive, b.ownerID).Scan(&active); err != nil {
 				return "", err
 			}
 		}

@@ -65,14 +65,13 @@ func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answ
 	}
 	rows, err := collect[row](ctx, tx, `
 		WITH talk AS MATERIALIZED (
-			SELECT q.pair_id, m.pair_id = q.pair_id AS own, CASE WHEN m.pair_id = q.pair_id THEN m.seq ELSE q.next_seq END AS place, m.created_at,
-				m.parameters->'ExternalUserId'->>0 AS holder
-			FROM messages m JOIN pairs p USING (pair_id)
+			SELECT q.pair_id, m.pair_id = q.pair_id AS own, CASE WHEN m.pair_id = q.pair_id THEN m.seq ELSE q.next_seq END AS place, m.created_at, holder
+			FROM messages m JOIN pairs p USING (pair_id) CROSS JOIN LATERAL (SELECT m.parameters->'ExternalUserId'->>0) told (holder)
 				JOIN contacts one ON one.owner_id = p.owner_id AND one.channel = p.channel AND one.address = p.their_address
 				JOIN contacts every USING (person_id)
 				JOIN pairs q ON q.owner_id = p.owner_id AND q.channel = p.channel AND q.our_address = p.our_address AND q.their_address = every.address
 			WHERE m.message_id = $1 AND m.owner_id = $2
-				AND (every.address LIKE '+%' OR every.address = coalesce(replace(m.parameters->'ExternalUserId'->>0, 'whatsapp:', ''), every.address))
+				AND (every.address LIKE '+%' OR every.address = coalesce(replace(holder, 'whatsapp:', ''), every.address))
 		), held AS MATERIALIZED (
 			SELECT talk.*, CASE WHEN holder IS NOT NULL THEN (
 				SELECT max(seq) FROM messages other WHERE other.pair_id = talk.pair_id AND seq BETWEEN place - $4 AND place
