@@ -38,6 +38,7 @@ type server struct {
 	schedules map[string]*client.ScheduleOptions
 	paused    bool // what an operator chose
 	ran       client.ScheduleInfo
+	busy      int // so many questions about schedules are cut off
 
 	describeErr, registerErr, listErr, addErr, countErr, createErr, updateErr error
 
@@ -101,7 +102,19 @@ func (s *server) AddSearchAttributes(_ context.Context, in *operatorservice.AddS
 	return &operatorservice.AddSearchAttributesResponse{}, nil
 }
 
+// cut answers a question that a busy server does not get to.
+func (s *server) cut() error {
+	if s.busy == 0 {
+		return nil
+	}
+	s.busy--
+	return serviceerror.NewCanceled("stream terminated by RST_STREAM with error code: CANCEL")
+}
+
 func (s *server) Create(_ context.Context, in client.ScheduleOptions) (client.ScheduleHandle, error) {
+	if err := s.cut(); err != nil {
+		return nil, err
+	}
 	if s.createErr != nil {
 		return nil, s.createErr
 	}
@@ -152,6 +165,9 @@ func (h *handle) Update(_ context.Context, options client.ScheduleUpdateOptions)
 }
 
 func (h *handle) Describe(context.Context) (*client.ScheduleDescription, error) {
+	if err := h.server.cut(); err != nil {
+		return nil, err
+	}
 	there := h.server.schedules[h.id]
 	if h.server.describeErr != nil {
 		return nil, h.server.describeErr
@@ -211,6 +227,23 @@ func TestFindSchedules(t *testing.T) {
 	s.describeErr = denied
 	if _, err := (provision.Parts{Schedules: s}).FindSchedules(t.Context()); domain.KindOf(err) != domain.KindConfiguration {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A busy server cuts questions off: each is asked three times.
+func TestSchedulesOfABusyServer(t *testing.T) {
+	t.Parallel()
+	for busy, kind := range map[int]domain.Kind{2: "", 3: domain.KindUnavailable} {
+		s := &server{schedules: map[string]*client.ScheduleOptions{}}
+		parts := provision.Parts{Schedules: s, Current: func(*common.Payload) bool { return true }}
+		s.busy = busy
+		if made, err := parts.MakeSchedules(t.Context()); (err == nil) != (kind == "") || (err != nil && domain.KindOf(err) != kind) {
+			t.Errorf("cut off %d times: made %+v, %v", busy, made, err)
+		}
+		s.busy = busy
+		if found, err := parts.FindSchedules(t.Context()); (err == nil) != (kind == "") || (err != nil && domain.KindOf(err) != kind) {
+			t.Errorf("cut off %d times: found %+v, %v", busy, found, err)
+		}
 	}
 }
 

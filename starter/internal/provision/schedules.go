@@ -38,8 +38,11 @@ const scheduleTries = 3
 func (p Parts) MakeSchedules(ctx context.Context) ([]Schedule, error) {
 	var made []Schedule
 	for _, wanted := range contract.Schedules() {
-		state, err := p.patiently(ctx, wanted)
-		if err != nil {
+		var state State
+		if err := patiently(ctx, func(call context.Context) (err error) {
+			state, err = p.schedule(call, wanted)
+			return err
+		}); err != nil {
 			return nil, fault.From(err, "schedule %s", wanted.ID())
 		}
 		made = append(made, Schedule{wanted.ID(), state})
@@ -47,17 +50,17 @@ func (p Parts) MakeSchedules(ctx context.Context) ([]Schedule, error) {
 	return made, nil
 }
 
-// patiently is schedule, tried again where a busy server did not get to it: what it made nevertheless is found there.
-func (p Parts) patiently(ctx context.Context, wanted contract.Schedule) (state State, err error) {
+// patiently asks about a schedule, and again where a busy server did not get to it. What is asked may have been done all the same.
+func patiently(ctx context.Context, ask func(context.Context) error) (err error) {
 	for range scheduleTries {
 		call, cancel := context.WithTimeout(ctx, callWithin)
-		state, err = p.schedule(call, wanted)
+		err = ask(call)
 		cancel()
 		if !fault.Is(err, codes.Canceled, codes.DeadlineExceeded, codes.Unavailable) || ctx.Err() != nil {
 			break
 		}
 	}
-	return state, err
+	return err
 }
 
 // schedule makes a schedule, or gives the one that is there what this version wants. Whether it is paused stays the operator's choice.
@@ -131,9 +134,11 @@ type Found struct {
 func (p Parts) FindSchedules(ctx context.Context) ([]Found, error) {
 	var list []Found
 	for _, wanted := range contract.Schedules() {
-		ctx, cancel := context.WithTimeout(ctx, callWithin)
-		there, err := p.Schedules.GetHandle(ctx, wanted.ID()).Describe(ctx)
-		cancel()
+		var there *client.ScheduleDescription
+		err := patiently(ctx, func(call context.Context) (err error) {
+			there, err = p.Schedules.GetHandle(call, wanted.ID()).Describe(call)
+			return err
+		})
 		found := Found{Schedule: wanted}
 		switch {
 		case fault.Is(err, codes.NotFound):
