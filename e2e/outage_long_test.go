@@ -13,13 +13,12 @@ import (
 	"parley/internal/testkit"
 )
 
-// rateVariable is how many messages come in a second. Temporal's dev server on two cores ends two or three flows a second: at 20 it is at work
-// for a quarter of an hour when they have come.
+// rateVariable is how many messages come in a second. At 20 two cores are at work for five minutes more when all have come.
 const rateVariable = "PARLEY_TEST_RATE"
 
 func rate(t *testing.T) int {
 	t.Helper()
-	given := cmp.Or(os.Getenv(rateVariable), "4")
+	given := cmp.Or(os.Getenv(rateVariable), "20")
 	rate, err := strconv.Atoi(given)
 	if err != nil || rate < 1 || rate > 100 {
 		t.Fatalf("%s: want 1 to 100, got %q", rateVariable, given)

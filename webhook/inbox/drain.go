@@ -35,14 +35,16 @@ func (i *Inbox) Run(ctx context.Context) {
 	defer observing.Wait()
 	most, pause := atOnce, time.Duration(0)
 	for ctx.Err() == nil {
-		taken, err := i.drain(context.WithoutCancel(ctx), most)
+		done, err := i.drain(context.WithoutCancel(ctx), most)
 		switch {
-		case err != nil: // one message finds out whether it works again
+		case err != nil && done == 0: // it is away: one message finds out whether it works again
 			most, pause = 1, min(max(2*pause, idle), longestPause)
-		case taken < most:
-			most, pause = atOnce, idle
+		case err != nil: // it has too much to do
+			most, pause = max(most/2, 1), idle
+		case done < most:
+			most, pause = min(most+1, atOnce), idle
 		default:
-			most, pause = atOnce, 0
+			most, pause = min(most+1, atOnce), 0
 		}
 		sleep(ctx, pause)
 	}
@@ -58,8 +60,9 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// drain takes some messages and starts their flows. It returns how many it took, and an error where Temporal or the spool is away.
-func (i *Inbox) drain(ctx context.Context, most int) (taken int, err error) {
+// drain takes some messages and starts their flows. It returns how many it is done with, and an error where Temporal or the spool is away,
+// or Temporal has too much to do for some of them.
+func (i *Inbox) drain(ctx context.Context, most int) (done int, err error) {
 	bounded, cancel := context.WithTimeout(ctx, spoolTimeout)
 	messages, err := i.spool.Take(bounded, most, lease)
 	cancel()
@@ -79,11 +82,13 @@ func (i *Inbox) drain(ctx context.Context, most int) (taken int, err error) {
 	starting.Wait()
 	bounded, cancel = context.WithTimeout(ctx, spoolTimeout)
 	defer cancel()
-	return len(messages), i.settle(bounded, messages, errs)
+	back, err := i.settle(bounded, messages, errs)
+	return len(messages) - back, err
 }
 
-// settle writes down how the starts went. What it cannot write is taken again, and is a duplicate then.
-func (i *Inbox) settle(ctx context.Context, messages []domain.Spooled, errs []error) (away error) {
+// settle writes down how the starts went, and returns how many it gave back, and why. What it cannot write is taken again, and is a duplicate
+// then.
+func (i *Inbox) settle(ctx context.Context, messages []domain.Spooled, errs []error) (waiting int, away error) {
 	var started, back []domain.SpoolKey
 	for n, message := range messages {
 		switch err := errs[n]; {
@@ -104,7 +109,7 @@ func (i *Inbox) settle(ctx context.Context, messages []domain.Spooled, errs []er
 	if len(back) > 0 {
 		i.note(ctx, i.spool.PutBack(ctx, back))
 	}
-	return away
+	return len(back), away
 }
 
 // note logs what could not be written.

@@ -140,6 +140,31 @@ func TestAPoisonedRowIsKeptAndHoldsUpNothing(t *testing.T) {
 	})
 }
 
+// A Temporal that is back, and has too much to do, is asked for what it can take: starts that wait in vain are work for it too.
+func TestABusyTemporalIsAskedForWhatItCanTake(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.flows.atOnce = 4
+		const messages = 200
+		for n := range messages {
+			if err := b.spool.Put(t.Context(), message(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		stop := b.runs(t)
+		for b.spool.waiting() > 0 && time.Since(began) < 5*time.Minute {
+			time.Sleep(time.Second)
+		}
+		took := time.Since(began)
+		stop()
+		if inVain := b.flows.tried() - messages; len(b.flows.started) != messages || inVain > messages/4 || took > 90*time.Second {
+			t.Errorf("%d of %d were started in %s, %d starts waited in vain", len(b.flows.started), messages, took, inVain)
+		}
+	})
+}
+
 // While Postgres is away nothing can be read: the inbox goes on looking, and what it took before is given to another.
 func TestASpoolThatIsAwayIsLookedForAgain(t *testing.T) {
 	t.Parallel()

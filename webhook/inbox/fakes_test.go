@@ -30,6 +30,8 @@ type fakeFlows struct {
 	err     error
 	refuses string // the body that it refuses for good
 	hold    chan struct{}
+	atOnce  int // how many it starts at once, in 0.1 s; one more waits for 3 s in vain. 0: any number, at once
+	busy    int
 	tries   int
 	started []domain.Received
 }
@@ -37,8 +39,18 @@ type fakeFlows struct {
 func (f *fakeFlows) StartInbound(ctx context.Context, received domain.Received) (bool, error) {
 	f.mu.Lock()
 	f.tries++
-	err, hold := f.err, f.hold
+	f.busy++
+	err, hold, wait := f.err, f.hold, time.Duration(0)
+	switch {
+	case f.atOnce == 0:
+	case f.busy > f.atOnce:
+		err, wait = away("Temporal"), 3*time.Second
+	default:
+		wait = 100 * time.Millisecond
+	}
 	f.mu.Unlock()
+	time.Sleep(wait)
+	defer func() { f.mu.Lock(); f.busy--; f.mu.Unlock() }()
 	if hold != nil {
 		select {
 		case <-hold:

@@ -5,7 +5,7 @@
 //	          '--failed, or Temporal failed a moment ago--> spool --ok--> spooled
 //	                                                          '--failed--> start, where that was not tried --failed--> KindUnavailable
 //	Run:    spool --take--> start --ok, duplicate--> drop
-//	                          |--Temporal is away--> put back, and one message at a time until it is there
+//	                          |--Temporal is away, or too busy--> put back, and one message at a time until it is there, or fewer at once
 //	                          '--the message cannot be started--> refuse: it stays, and is tried ever less often
 //
 // Start, spool and Twilio's repetitions may race, and a message that was taken from the spool may be taken again: the workflow id makes the
