@@ -1,5 +1,5 @@
 # One image for all of Parley's processes; the command chooses one: webhook, worker -role ROLES, starter ..., simulator.
-# Build it with: docker build -t parley .
+# Build it with: docker build -t parley --build-arg VERSION=1.2.3 .
 
 # The same Go as in go.mod: a test in deploy/ compares them. With it the whole image is pinned, since the last stage
 # begins with nothing.
@@ -9,7 +9,8 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # Static, so that they run where there is no libc.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./webhook ./worker ./starter ./simulator
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=$VERSION" -o /out/ ./webhook ./worker ./starter ./simulator
 
 # No shell, no package manager, nothing to keep up to date: the binaries and the certificate authorities they trust.
 FROM scratch

@@ -119,6 +119,10 @@ const (
 // loss of a workflow worker costs each of its flows.
 const stickyTimeout = time.Second
 
+// version is which Parley this is: Temporal notes it with each workflow task, and its UI shows it. The build of the image sets it. A worker that
+// has none reads and hashes its whole binary when it starts.
+var version = "dev"
+
 // options are the worker's for a role. fail ends the process.
 func options(role contract.Role, slots int, fail func(error)) worker.Options {
 	stop := map[contract.Role]time.Duration{contract.RoleMessaging: messagingStop, contract.RoleReply: replyStop, contract.RoleUpkeep: upkeepStop}
@@ -134,5 +138,6 @@ func options(role contract.Role, slots int, fail func(error)) worker.Options {
 		DisableRegistrationAliasing:        true,
 		Interceptors:                       []interceptor.WorkerInterceptor{failure.Interceptor(), &heartbeats{}},
 		OnFatalError:                       fail,
+		DeploymentOptions:                  worker.DeploymentOptions{Version: worker.WorkerDeploymentVersion{DeploymentName: "parley", BuildID: version}},
 	}
 }

@@ -294,19 +294,16 @@ func leave(ctx context.Context, tx pgx.Tx, b bill) error {
 	if a.replies.spare() > 0 && unit == nil && a.others {
 		unit, a.replies.reserved = a.replies.period, a.replies.reserved-1
 	}
-	if err := a.handBack(ctx, tx, b); err != nil {
-		return err
-	}
-	if unit != nil && !a.others {
+	if unit != nil && !a.others { // before the segments, as pay takes them: no two flows of an owner wait for each other
 		if err := b.post(ctx, tx, entryRelease, domain.MeterReplies, 1, *unit); err != nil {
 			return err
 		}
 		unit = nil
 	}
-	if err := a.save(ctx, tx, b.messageID); err != nil {
+	if err := a.handBack(ctx, tx, b); err != nil {
 		return err
 	}
-	return setPairUnit(ctx, tx, b.messageID, unit)
+	return errors.Join(a.save(ctx, tx, b.messageID), setPairUnit(ctx, tx, b.messageID, unit))
 }
 
 // handBack releases what is reserved and not needed any more.

@@ -276,8 +276,19 @@ func TestUsageAndLedger(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	must(t, s.directory.SavePlan(t.Context(), domain.Plan{PlanID: "small", Name: "Small", Quotas: map[domain.Meter]int64{domain.MeterReplies: 3}}))
-	must(t, s.directory.Subscribe(t.Context(), domain.Subscription{OwnerID: acme, PlanID: "small", State: domain.SubscriptionActive}))
-	wantKind(t, s.directory.Subscribe(t.Context(), domain.Subscription{OwnerID: acme, PlanID: "none", State: domain.SubscriptionActive}), domain.KindNotFound)
+	for _, change := range []struct{ wanted, holds domain.Subscription }{
+		{domain.Subscription{OwnerID: acme, State: domain.SubscriptionPastDue}, domain.Subscription{OwnerID: acme, PlanID: domain.Unlimited, State: domain.SubscriptionPastDue}},
+		{domain.Subscription{OwnerID: acme, PlanID: "small"}, domain.Subscription{OwnerID: acme, PlanID: "small", State: domain.SubscriptionPastDue}},
+		{domain.Subscription{OwnerID: acme, State: domain.SubscriptionActive}, domain.Subscription{OwnerID: acme, PlanID: "small", State: domain.SubscriptionActive}},
+	} {
+		holds, err := s.directory.Subscribe(t.Context(), change.wanted)
+		must(t, err)
+		equal(t, "subscription", holds, change.holds)
+	}
+	for _, none := range []domain.Subscription{{OwnerID: acme, PlanID: "none"}, {OwnerID: "nobody", PlanID: "small"}} {
+		_, err := s.directory.Subscribe(t.Context(), none)
+		wantKind(t, err, domain.KindNotFound)
+	}
 	wantKind(t, s.directory.SavePlan(t.Context(), domain.Plan{PlanID: "small", Name: "Small", Quotas: map[domain.Meter]int64{"wishes": 3}}), domain.KindInvalid)
 	f := s.inbound(t, "Hello", "An answer")
 	f.reserve(t)

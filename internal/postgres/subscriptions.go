@@ -35,14 +35,14 @@ func (d *Directory) Plans(ctx context.Context) ([]domain.Plan, error) {
 		FROM plans p ORDER BY plan_id`)
 }
 
-// Subscribe gives an owner a plan, in a state. It returns KindNotFound without such an owner or plan.
-func (d *Directory) Subscribe(ctx context.Context, s domain.Subscription) error {
-	return inTx(ctx, d.pool, "subscription", func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			INSERT INTO subscriptions (owner_id, plan_id, state) VALUES ($1, $2, $3)
-			ON CONFLICT (owner_id) DO UPDATE SET plan_id = excluded.plan_id, state = excluded.state, updated_at = now()`, s.OwnerID, s.PlanID, s.State)
-		return err
-	})
+// Subscribe gives an owner a plan, or the plan another state; what is empty stays as it is. It returns what holds now, or KindNotFound without
+// such an owner or plan.
+func (d *Directory) Subscribe(ctx context.Context, s domain.Subscription) (domain.Subscription, error) {
+	return one[domain.Subscription](ctx, d.pool, "subscription", `
+		INSERT INTO subscriptions AS s (owner_id, plan_id, state)
+		SELECT owner_id, coalesce(nullif($2, ''), $4), coalesce(nullif($3, ''), 'active') FROM owners WHERE owner_id = $1
+		ON CONFLICT (owner_id) DO UPDATE SET plan_id = coalesce(nullif($2, ''), s.plan_id), state = coalesce(nullif($3, ''), s.state), updated_at = now()
+		RETURNING owner_id, plan_id, state`, s.OwnerID, s.PlanID, s.State, domain.Unlimited)
 }
 
 // Subscription returns an owner's plan, or KindNotFound without such an owner.

@@ -13,11 +13,9 @@ import (
 	"parley/internal/domain"
 )
 
-// A keyset's file is read again where it has changed: so a key that was added or made primary needs no restart.
-const (
-	lookEvery = 10 * time.Second // while everything is as it should be
-	seekEvery = time.Second      // for a key that the keyset does not have: anybody may write a ciphertext that names one
-)
+// lookEvery is how often a keyset's file is read again: so a key that was added or made primary needs no restart. For a key that the keyset
+// does not have it is read at once, which costs less than whatever brought the ciphertext here.
+const lookEvery = 10 * time.Second
 
 // Cipher encrypts and decrypts with one keyset. It is safe for concurrent use.
 type Cipher struct {
@@ -71,7 +69,7 @@ func (c *Cipher) current(atMost time.Duration) *keys {
 func (c *Cipher) keysFor(ciphertext []byte) *keys {
 	keys := c.current(lookEvery)
 	if !keys.have(ciphertext) {
-		keys = c.current(seekEvery)
+		keys = c.current(0)
 	}
 	return keys
 }

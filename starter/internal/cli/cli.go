@@ -40,7 +40,7 @@ type Directory interface {
 	RemoveSender(ctx context.Context, accountSid string, address domain.Address) error
 	SavePlan(ctx context.Context, plan domain.Plan) error
 	Plans(ctx context.Context) ([]domain.Plan, error)
-	Subscribe(ctx context.Context, subscription domain.Subscription) error
+	Subscribe(ctx context.Context, wanted domain.Subscription) (domain.Subscription, error)
 	Subscription(ctx context.Context, ownerID string) (domain.Subscription, error)
 	Usage(ctx context.Context, ownerID string, month time.Time) ([]domain.Usage, error)
 	Costs(ctx context.Context, ownerID string, month time.Time) ([]domain.Cost, error)

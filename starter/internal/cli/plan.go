@@ -74,26 +74,25 @@ func (c *commands) subscriptionSet() *cobra.Command {
 		Long:  long("A plan that is past_due or canceled stores what comes in and answers nothing."),
 		Args:  cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
-			directory, err := c.parts.Directory(ctx)
-			if err != nil {
-				return nil, err
-			}
-			wanted, err := directory.Subscription(ctx, args[0])
-			if err != nil {
-				return nil, named(err, "owner", args[0])
-			}
-			if plan != "" {
-				wanted.PlanID = plan
-			}
+			wanted := domain.Subscription{OwnerID: args[0], PlanID: plan}
+			var err error
 			if state != "" {
 				if wanted.State, err = domain.ParseSubscriptionState(state); err != nil {
 					return nil, err
 				}
 			}
-			if err := directory.Subscribe(ctx, wanted); err != nil {
-				return nil, named(err, "plan", wanted.PlanID)
+			directory, err := c.parts.Directory(ctx)
+			if err != nil {
+				return nil, err
 			}
-			return subscriptionResult{wanted}, nil
+			if _, err := directory.Owner(ctx, args[0]); err != nil {
+				return nil, named(err, "owner", args[0])
+			}
+			holds, err := directory.Subscribe(ctx, wanted)
+			if err != nil {
+				return nil, named(err, "plan", plan)
+			}
+			return subscriptionResult{holds}, nil
 		}),
 	}
 	command.Flags().StringVar(&plan, "plan", "", "the plan's id")

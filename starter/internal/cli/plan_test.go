@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"testing"
@@ -42,12 +43,17 @@ func (d *directory) Plans(context.Context) (list []domain.Plan, err error) {
 	return list, nil
 }
 
-func (d *directory) Subscribe(_ context.Context, s domain.Subscription) error {
-	if _, ok := d.plans[s.PlanID]; !ok {
-		return domain.Errorf(domain.KindNotFound, "subscription: not found")
+func (d *directory) Subscribe(ctx context.Context, wanted domain.Subscription) (domain.Subscription, error) {
+	holds, err := d.Subscription(ctx, wanted.OwnerID)
+	if err != nil {
+		return holds, err
 	}
-	d.subscriptions[s.OwnerID] = s
-	return nil
+	holds.PlanID, holds.State = cmp.Or(wanted.PlanID, holds.PlanID), cmp.Or(wanted.State, holds.State)
+	if _, ok := d.plans[holds.PlanID]; !ok {
+		return holds, domain.Errorf(domain.KindNotFound, "subscription: not found")
+	}
+	d.subscriptions[wanted.OwnerID] = holds
+	return holds, nil
 }
 
 func (d *directory) Subscription(ctx context.Context, ownerID string) (domain.Subscription, error) {
