@@ -6,7 +6,8 @@
 // What it says of an account:
 //
 //	loaded less than 15 s ago      its credentials
-//	loaded before that             loaded again; while the store does not answer, as they were for up to 10 minutes
+//	loaded before that             loaded again; while the store does not answer, as they were for up to 10 minutes, and
+//	                               nobody but the first waits for it
 //	on the list of all accounts    loaded
 //	not on the list                KindNotFound; the list is at most 5 s old
 //	nothing that is recent enough  the store's error: what cannot be told is no denial
@@ -90,15 +91,29 @@ func (c *Cache) Credentials(ctx context.Context, accountSid string) (domain.Cred
 		c.counts.lookup(ctx, resultHit)
 		return credentials, nil
 	}
+	old, usable := c.read(known, UsableFor)
+	if usable && c.unanswered(known) { // it is asked again, and nobody waits
+		c.question(ctx, known)
+		c.counts.lookup(ctx, resultStale)
+		return old, nil
+	}
 	credentials, err := c.load(ctx, known)
-	if err != nil && domain.KindOf(err) != domain.KindNotFound {
-		if old, ok := c.read(known, UsableFor); ok {
-			c.counts.lookup(ctx, resultStale)
-			return old, nil
-		}
+	if err != nil && domain.KindOf(err) != domain.KindNotFound && usable {
+		c.counts.lookup(ctx, resultStale)
+		return old, nil
 	}
 	c.counts.lookup(ctx, resultMiss)
 	return credentials, err
+}
+
+// Remembers reports whether an account's credentials are at hand, should the store not answer.
+func (c *Cache) Remembers(accountSid string) bool {
+	known := c.remembered(accountSid)
+	if known == nil {
+		return false
+	}
+	_, usable := c.read(known, UsableFor)
+	return usable
 }
 
 // Renewed returns an account's credentials as the store has them now, for a request that those of Credentials did not sign: a token
@@ -188,15 +203,31 @@ func (c *Cache) read(known *account, within time.Duration) (domain.Credentials, 
 	return known.value, known.loadedWithin(within, c.now())
 }
 
+// unanswered reports whether the store left the last question for an account without an answer.
+func (c *Cache) unanswered(known *account) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return known.problem != nil
+}
+
 // load asks the store for an account.
 func (c *Cache) load(ctx context.Context, known *account) (domain.Credentials, error) {
-	credentials, err := ask(ctx, c, known.sid, &known.memory, func(ctx context.Context) (domain.Credentials, error) {
-		return c.store.Credentials(ctx, known.sid)
-	})
-	if err != nil && domain.KindOf(err) == domain.KindNotFound {
-		c.forget(known.sid)
+	return ask(ctx, c, known.sid, &known.memory, c.loads(known))
+}
+
+// question asks the store for an account, and waits for nothing.
+func (c *Cache) question(ctx context.Context, known *account) {
+	question(ctx, c, known.sid, &known.memory, c.loads(known))
+}
+
+func (c *Cache) loads(known *account) func(context.Context) (domain.Credentials, error) {
+	return func(ctx context.Context) (domain.Credentials, error) {
+		credentials, err := c.store.Credentials(ctx, known.sid)
+		if err != nil && domain.KindOf(err) == domain.KindNotFound {
+			c.forget(known.sid)
+		}
+		return credentials, err
 	}
-	return credentials, err
 }
 
 // isListed reports whether an account is ours, by the list.

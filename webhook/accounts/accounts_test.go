@@ -249,45 +249,97 @@ func TestWhileTheStoreIsAwayOnlyWhatIsNotKnownFails(t *testing.T) {
 	for _, kind := range []domain.Kind{domain.KindUnavailable, domain.KindConfiguration, domain.KindInternal} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.want("AC1", "one")
-			r.asked(1, 1)
-			r.store.err = domain.Errorf(kind, "the store does not answer")
-			r.pass(10 * time.Second)
-			r.want("AC1", "one")
-			r.asked(0, 0)
-			r.wantRenewed("AC1", string(kind)) // what is remembered refuses nobody
-			r.want("AC1", "one")
-			r.want("AC2", string(kind))
-			r.want("AC3", string(kind))
-			r.asked(1, 1)
-
-			for range 100 { // 10 s, ten requests a second for each
-				r.pass(100 * time.Millisecond)
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
 				r.want("AC1", "one")
-				r.wantRenewed("AC1", string(kind))
+				r.asked(1, 1)
+				r.store.err = domain.Errorf(kind, "the store does not answer")
+				r.pass(10 * time.Second)
+				r.want("AC1", "one")
+				r.asked(0, 0)
+				r.wantRenewed("AC1", string(kind)) // what is remembered refuses nobody
+				r.want("AC1", "one")
+				r.want("AC2", string(kind))
 				r.want("AC3", string(kind))
-			}
-			r.asked(10, 10)
-			if n := r.lookups("stale"); n < 50 || n > 60 { // from 15 s on
-				t.Errorf("counted %d stale look-ups, want some 50", n)
-			}
-			r.pass(9*time.Minute + 39*time.Second)
-			r.want("AC1", "one")
-			r.pass(time.Second)
-			r.want("AC1", string(kind))
+				r.asked(1, 1)
 
-			r.store.err = nil
-			r.pass(time.Second)
-			r.want("AC1", "one")
-			r.wantRenewed("AC1", "one")
-			r.want("AC2", "two")
-			r.want("AC3", "not_found")
-			if n := r.counted("parley.webhook.account_loads", attribute.String("of", "list"), attribute.Bool("answered", false)); n != 11 {
-				t.Errorf("counted %d lists without an answer, want 11", n)
-			}
+				for range 100 { // 10 s, ten requests a second for each
+					r.pass(100 * time.Millisecond)
+					r.want("AC1", "one")
+					synctest.Wait()
+					r.wantRenewed("AC1", string(kind))
+					r.want("AC3", string(kind))
+				}
+				r.asked(10, 10)
+				if n := r.lookups("stale"); n < 50 || n > 60 { // from 15 s on
+					t.Errorf("counted %d stale look-ups, want some 50", n)
+				}
+				r.pass(9*time.Minute + 39*time.Second)
+				r.want("AC1", "one")
+				r.pass(time.Second)
+				r.want("AC1", string(kind))
+
+				synctest.Wait()
+				r.store.err = nil
+				r.pass(time.Second)
+				r.want("AC1", "one")
+				r.wantRenewed("AC1", "one")
+				r.want("AC2", "two")
+				r.want("AC3", "not_found")
+				if n := r.counted("parley.webhook.account_loads", attribute.String("of", "list"), attribute.Bool("answered", false)); n != 11 {
+					t.Errorf("counted %d lists without an answer, want 11", n)
+				}
+			})
 		})
 	}
+}
+
+// Only who asks first waits for a store that hangs: the others are told what is remembered at once, and the store is asked again meanwhile.
+func TestNobodyWaitsForAStoreThatDidNotAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.want("AC1", "one")
+		r.asked(1, 1)
+		r.pass(20 * time.Second)
+		r.store.hold = make(chan struct{})
+		began := time.Now()
+		r.want("AC1", "one")
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("the first waited %s, want 2 s", took)
+		}
+		began = time.Now()
+		for range 600 { // a minute
+			r.want("AC1", "one")
+			r.pass(100 * time.Millisecond)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the others waited %s", took)
+		}
+		if !r.Remembers("AC1") || r.Remembers("AC2") || r.Remembers("AC3") {
+			t.Error("AC1 alone is remembered")
+		}
+		time.Sleep(2 * time.Second) // the question that hangs ends
+		synctest.Wait()
+		if r.store.loads < 2 {
+			t.Errorf("the store was asked %d times", r.store.loads)
+		}
+		close(r.store.hold)
+		r.store.tokens["AC1"] = "newer"
+		r.pass(2 * time.Second)
+		r.want("AC1", "one") // it is asked for
+		synctest.Wait()
+		r.want("AC1", "newer")
+
+		r.pass(20 * time.Second)
+		r.store.err = domain.Errorf(domain.KindUnavailable, "the store does not answer")
+		r.want("AC1", "newer")
+		r.store.err, r.store.tokens = nil, map[string]string{}
+		r.pass(2 * time.Second)
+		r.want("AC1", "newer")
+		synctest.Wait()
+		r.want("AC1", "not_found") // removed while the store did not answer
+	})
 }
 
 func TestASidIsLoadedOnceAtATime(t *testing.T) {

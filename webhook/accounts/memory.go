@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"parley/internal/domain"
 )
 
@@ -37,10 +39,24 @@ func (m *memory[T]) keep(value T, problem error, now time.Time) {
 	}
 }
 
-// ask has the store asked and its answer remembered. Whoever asks for the same meanwhile gets the same answer; nobody asks again at
-// once where there was none. The question outlives who asked: others wait for it.
+// ask has the store asked, and waits for its answer.
 func ask[T any](ctx context.Context, c *Cache, key string, m *memory[T], load func(context.Context) (T, error)) (T, error) {
-	answers := c.loading.DoChan(key, func() (any, error) {
+	var none T
+	select {
+	case answer := <-question(ctx, c, key, m, load):
+		if answer.Err != nil {
+			return none, answer.Err
+		}
+		return answer.Val.(T), nil //nolint:forcetypeassert // what load returned
+	case <-ctx.Done():
+		return none, domain.Errorf(domain.KindUnavailable, "account: the database did not answer in time: %w", ctx.Err())
+	}
+}
+
+// question has the store asked and its answer remembered. Whoever asks for the same meanwhile gets the same answer; nobody asks again at
+// once where there was none. The question outlives who asked: others wait for it.
+func question[T any](ctx context.Context, c *Cache, key string, m *memory[T], load func(context.Context) (T, error)) <-chan singleflight.Result {
+	return c.loading.DoChan(key, func() (any, error) {
 		c.mu.Lock()
 		problem, since := m.problem, c.now().Sub(m.askedAt)
 		c.mu.Unlock()
@@ -56,14 +72,4 @@ func ask[T any](ctx context.Context, c *Cache, key string, m *memory[T], load fu
 		m.keep(value, err, c.now())
 		return value, err
 	})
-	var none T
-	select {
-	case answer := <-answers:
-		if answer.Err != nil {
-			return none, answer.Err
-		}
-		return answer.Val.(T), nil //nolint:forcetypeassert // what load returned
-	case <-ctx.Done():
-		return none, domain.Errorf(domain.KindUnavailable, "account: the database did not answer in time: %w", ctx.Err())
-	}
 }

@@ -45,6 +45,8 @@ type Accounts interface {
 	Credentials(ctx context.Context, accountSid string) (domain.Credentials, error)
 	// Renewed returns them as they are now, for a request that those of Credentials did not sign.
 	Renewed(ctx context.Context, accountSid string) (domain.Credentials, error)
+	// Remembers reports whether Credentials needs no store to answer for an account, not even while that is away.
+	Remembers(accountSid string) bool
 }
 
 // Statuses keeps what Twilio says about messages of ours.
@@ -68,7 +70,7 @@ type Flows interface {
 // Parts is what the edge is made of.
 type Parts struct {
 	PublicURL string // as it is configured at Twilio, without a trailing slash
-	InFlight  int    // requests that are handled at once; more get 503
+	InFlight  int    // requests that are handled at once, and as many of accounts that are not remembered; more get 503
 	Verifiers []Verifier
 	Accounts  Accounts
 	Inbox     Inbox
@@ -86,7 +88,8 @@ type edge struct {
 	inbox     Inbox
 	statuses  Statuses
 	flows     Flows
-	places    places
+	places    places // for accounts that are remembered
+	newcomers places // for the others
 	verifiers []Verifier
 	strangers *strangers
 	logger    *slog.Logger
@@ -102,8 +105,8 @@ func New(parts Parts) (http.Handler, error) {
 	}
 	e := &edge{
 		accounts: parts.Accounts, inbox: parts.Inbox, statuses: parts.Statuses, flows: parts.Flows,
-		places: make(places, parts.InFlight), verifiers: parts.Verifiers, strangers: newStrangers(parts.Now),
-		logger: parts.Logger, counts: counts, errors: parts.Errors,
+		places: make(places, parts.InFlight), newcomers: make(places, parts.InFlight), verifiers: parts.Verifiers,
+		strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
 	engine := gin.New()          // without gin's logger: it prints query strings

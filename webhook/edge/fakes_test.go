@@ -51,7 +51,11 @@ type fakeAccounts struct {
 	err        error // of Credentials
 	renewalErr error
 	renewals   atomic.Int64
+	waiting    chan struct{} // nil, or told of each who asks for an account that is not remembered
+	hold       chan struct{} // nil, or what they wait for then
 }
+
+func (f *fakeAccounts) Remembers(sid string) bool { return sid == accountSid || sid == otherSid }
 
 func (f *fakeAccounts) Credentials(ctx context.Context, sid string) (domain.Credentials, error) {
 	if sid == accountSid && f.old != "" && f.err == nil {
@@ -66,6 +70,10 @@ func (f *fakeAccounts) Renewed(ctx context.Context, sid string) (domain.Credenti
 }
 
 func (f *fakeAccounts) find(ctx context.Context, sid string, err error) (domain.Credentials, error) {
+	if f.hold != nil && !f.Remembers(sid) {
+		f.waiting <- struct{}{}
+		<-f.hold
+	}
 	tokens := map[string]string{accountSid: token, otherSid: otherToken}
 	switch {
 	case err != nil:

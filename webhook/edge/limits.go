@@ -28,15 +28,25 @@ func errFull() error {
 	return domain.Errorf(domain.KindBusy, "too many requests at once: PARLEY_MAX_IN_FLIGHT are being handled")
 }
 
+// placesFor are those of a request's account. Whoever names one that is not remembered may have to wait for the database: while that hangs,
+// strangers who wait take no place of those who need not.
+func (e *edge) placesFor(r *request) places {
+	if e.accounts.Remembers(r.accountSid) {
+		return e.places
+	}
+	return e.newcomers
+}
+
 // process reads a request, and where there is a place it verifies and handles it.
 func (e *edge) process(ctx context.Context, c *gin.Context, r *request, handle func(context.Context, *request) error) error {
 	if err := r.read(c.Writer, c.Request); err != nil {
 		return err
 	}
-	if !e.places.take() {
+	places := e.placesFor(r)
+	if !places.take() {
 		return errFull()
 	}
-	defer e.places.leave()
+	defer places.leave()
 	if err := e.verify(ctx, c, r); err != nil {
 		return err
 	}

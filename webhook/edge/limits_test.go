@@ -53,6 +53,35 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 	}
 }
 
+// Strangers who wait for a database that hangs take no place of an account that is remembered.
+func TestStrangersWhoWaitTakeNobodysPlace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.accounts.waiting, b.accounts.hold = make(chan struct{}, inFlight), make(chan struct{})
+	stranger := func() int {
+		return b.post(signed(edge.InboundPath, otherToken, with("AccountSid", "AC"+strings.Repeat("1", 32)))).Code
+	}
+	var posts sync.WaitGroup
+	for range inFlight {
+		posts.Go(func() {
+			if code := stranger(); code != http.StatusForbidden {
+				t.Errorf("a stranger got %d, want 403", code)
+			}
+		})
+	}
+	for range inFlight {
+		<-b.accounts.waiting
+	}
+	if code := stranger(); code != http.StatusServiceUnavailable {
+		t.Errorf("one stranger too many got %d, want 503", code)
+	}
+	if w := b.post(signed(edge.InboundPath, token, inboundForm())); w.Code != http.StatusOK {
+		t.Errorf("a message got %d, want 200", w.Code)
+	}
+	close(b.accounts.hold)
+	posts.Wait()
+}
+
 // A place is free again whatever became of the request.
 func TestPlacesAreFreeAgain(t *testing.T) {
 	t.Parallel()
