@@ -289,8 +289,11 @@ func (p provisioner) eventually(ctx context.Context, what string, try func(conte
 
 // learning reports whether a server may say this while it does not know of something yet.
 func learning(err error) bool {
-	return fault.Is(err, codes.NotFound, codes.InvalidArgument, codes.Unavailable, codes.Internal)
+	return busy(err) || fault.Is(err, codes.NotFound, codes.InvalidArgument, codes.Internal)
 }
+
+// busy reports whether a server may say this that did not get to what was asked.
+func busy(err error) bool { return fault.Is(err, codes.Canceled, codes.DeadlineExceeded, codes.Unavailable) }
 
 // forbidden reports whether this account may not do what was asked, here or anywhere: Temporal Cloud has no operator
 // service for its users.

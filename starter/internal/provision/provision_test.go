@@ -88,6 +88,9 @@ func (s *server) CountWorkflowExecutions(_ context.Context, in *workflowservice.
 }
 
 func (s *server) ListSearchAttributes(context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error) {
+	if err := s.cut(); err != nil {
+		return nil, err
+	}
 	return &operatorservice.ListSearchAttributesResponse{CustomAttributes: s.attributes}, s.listErr
 }
 
@@ -276,7 +279,7 @@ func run(t *testing.T, s *server, namespace string) (provision.Report, error) {
 func TestSetupFromNothingAndAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{usableAt: time.Now().Add(20 * time.Second)}
+		s := &server{usableAt: time.Now().Add(20 * time.Second), busy: 2}
 		report, err := run(t, s, "parley")
 		if err != nil || !report.Ready || report.SchemaVersion != 7 {
 			t.Fatalf("got %+v, %v", report, err)

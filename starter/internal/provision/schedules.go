@@ -56,7 +56,7 @@ func patiently(ctx context.Context, ask func(context.Context) error) (err error)
 		call, cancel := context.WithTimeout(ctx, callWithin)
 		err = ask(call)
 		cancel()
-		if !fault.Is(err, codes.Canceled, codes.DeadlineExceeded, codes.Unavailable) || ctx.Err() != nil {
+		if !busy(err) || ctx.Err() != nil {
 			break
 		}
 	}
