@@ -30,7 +30,7 @@ test-race: build
 	bin/dev test -race -timeout 30m $$(go list ./... | grep -v /e2e$$)
 
 test-long: build
-	bin/dev test -tags long ./e2e -run '^TestLong' -count=1 -v -timeout 30m
+	bin/dev test -tags long ./e2e -run '^TestLong' -count=1 -v -parallel 2 -timeout 45m
 
 fuzz:
 	go test ./internal/twilio -run '^$$' -fuzz FuzzVerify -fuzztime 20s

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -26,7 +28,9 @@ func (d *dev) test(ctx context.Context, args []string) error {
 	}
 	d.out.Say("the tests use Postgres at %s and Temporal at %s", localstack.Redact(database), temporal)
 
-	tests := exec.CommandContext(ctx, "go", append([]string{"test"}, args...)...)
+	// Tests wait for processes more than they compute, so twice as many run at once as go test would have it. Of two such flags the last holds.
+	atOnce := strconv.Itoa(2 * runtime.GOMAXPROCS(0))
+	tests := exec.CommandContext(ctx, "go", append([]string{"test", "-parallel", atOnce}, args...)...)
 	tests.Dir, tests.Stdout, tests.Stderr = d.checkout, d.out.stdout, d.out.stderr
 	tests.Env = append(os.Environ(), localstack.TestDatabaseVariable+"="+database, localstack.TemporalVariable+"="+temporal)
 	tests.Cancel = func() error { return tests.Process.Signal(syscall.SIGINT) }
