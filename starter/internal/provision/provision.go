@@ -293,7 +293,9 @@ func learning(err error) bool {
 }
 
 // busy reports whether a server may say this that did not get to what was asked.
-func busy(err error) bool { return fault.Is(err, codes.Canceled, codes.DeadlineExceeded, codes.Unavailable) }
+func busy(err error) bool {
+	return fault.Is(err, codes.Canceled, codes.DeadlineExceeded, codes.Unavailable)
+}
 
 // forbidden reports whether this account may not do what was asked, here or anywhere: Temporal Cloud has no operator
 // service for its users.
