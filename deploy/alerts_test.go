@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http/httptest"
 	"regexp"
@@ -11,7 +12,10 @@ import (
 	"github.com/spf13/viper"
 
 	"parley/contract"
+	"parley/internal/domain"
 	"parley/internal/telemetry"
+	"parley/webhook/accounts"
+	"parley/webhook/edge"
 	"parley/webhook/inbox"
 )
 
@@ -51,11 +55,11 @@ func alerts(t *testing.T) []alert {
 	return list
 }
 
-// TestAlerts checks that each alert asks for series that a process shows from its start, and that operators are told what to do.
+// TestAlerts checks that each alert asks for series that a process shows from its start, or from the first request that is not signed, and that operators are told what to do.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	shown, operations := scraped(t), read(t, "../docs/operations.md")
-	selector := regexp.MustCompile(`(parley_\w+)(?:\{([^}]*)\}\[|\))`) // a counter's increase, or a gauge
+	selector := regexp.MustCompile(`(parley_\w+)(?:\{([^}]*)\})?[[)]`) // a counter's increase, or a gauge
 	for _, a := range alerts(t) {
 		selected := selector.FindAllStringSubmatch(a.Expr, -1)
 		if len(selected) == 0 || strings.Count(a.Expr, "parley_") != len(selected) {
@@ -75,7 +79,20 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// scraped is what Prometheus reads of a process that has done nothing yet.
+// knownAccount is one that signs with a token of its own.
+type knownAccount struct{}
+
+func (knownAccount) Remembers(string) bool { return true }
+
+func (knownAccount) Credentials(_ context.Context, sid string) (domain.Credentials, error) {
+	return domain.Credentials{AccountSid: sid, AuthTokens: []string{"sesame"}}, nil
+}
+
+func (k knownAccount) Renewed(ctx context.Context, sid string) (domain.Credentials, error) {
+	return k.Credentials(ctx, sid)
+}
+
+// scraped is what Prometheus reads of a process that has refused one request, and done nothing else yet.
 func scraped(t *testing.T) string {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
@@ -92,6 +109,18 @@ func scraped(t *testing.T) string {
 	if _, err := inbox.New(t.Context(), inbox.Parts{Meter: metrics.Meter("parley/webhook")}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := accounts.New(nil, metrics.Meter("parley/webhook"), time.Now); err != nil {
+		t.Fatal(err)
+	}
+	handler, err := edge.New(edge.Parts{
+		PublicURL: "https://parley.example", InFlight: 1, Accounts: knownAccount{}, Logger: logger, Meter: metrics.Meter("parley/webhook"), Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := httptest.NewRequest("POST", edge.InboundPath, strings.NewReader("AccountSid=AC"+strings.Repeat("0", 32)))
+	forged.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	handler.ServeHTTP(httptest.NewRecorder(), forged)
 	answer := httptest.NewRecorder()
 	metrics.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	return answer.Body.String()

@@ -138,7 +138,7 @@ func breakTheToken(t *testing.T, s *testkit.Stack) {
 	awaitPark(t, s, workflowID, contract.Send.Name)
 	testkit.Eventually(t, soon, func() error { // the list of flows lags
 		return examine(t, s).differs("accounts", map[string]string{"accounts": "failed", "parked flows": "warning"},
-			s.AccountSid+": ", "did not accept the account's auth token", "starter account add "+s.AccountSid)
+			s.AccountSid+": ", "did not accept the account's auth token", "starter account rotate "+s.AccountSid)
 	})
 	s.SetAPIToken(s.AuthToken)
 	s.Starter("retry", workflowID)

@@ -195,7 +195,7 @@ func advice(step string, kind domain.Kind) string {
 	case step == contract.Generate.Name && kind == domain.KindConfiguration:
 		return "Mend the model's key, name or base URL, then retry."
 	case step == contract.Send.Name && kind == domain.KindConfiguration:
-		return "Mend the account at Twilio, or its token with `starter account add`, then retry."
+		return "Mend the account at Twilio, or give its right token with `starter account rotate`, then retry."
 	default:
 		return "Mend the cause, then retry; or abandon the message."
 	}

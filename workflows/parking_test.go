@@ -46,7 +46,7 @@ func TestConfigurationAtSendParks(t *testing.T) {
 	var name string
 	r.after(time.Minute, func() {
 		name = r.parkedAs()
-		if park := r.status().Park; park.Step != "messaging.Send" || !strings.Contains(park.Advice, "starter account add") ||
+		if park := r.status().Park; park.Step != "messaging.Send" || !strings.Contains(park.Advice, "starter account rotate") ||
 			!park.Until.Equal(park.Since.Add(timing().ParkTimeout)) {
 			t.Errorf("the park is %+v", park)
 		}

@@ -46,7 +46,7 @@ func TestStatusAndDetails(t *testing.T) {
 	})
 	done := "account.Resolve=done identity.Resolve=done persistence.RecordInbound=done billing.Reserve=done reply.Generate=done "
 	r.after(2*time.Minute, func() {
-		look("parked", contract.StageParked, done+"messaging.Send=parked", "Park `"+r.parkedAs()+"`", "no token", "starter account add")
+		look("parked", contract.StageParked, done+"messaging.Send=parked", "Park `"+r.parkedAs()+"`", "no token", "starter account rotate")
 		if status := r.status(); status.OwnerID != ownerID || status.MessageID != messageID {
 			t.Errorf("the status is %+v", status)
 		}

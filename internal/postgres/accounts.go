@@ -9,13 +9,13 @@ import (
 	"parley/internal/domain"
 )
 
-// AddAccount adds an account with an auth token, or replaces the name and the auth tokens of the one with this sid. It returns KindInvalid
-// for what is not an account's sid.
+// AddAccount adds an account with an auth token, or replaces the auth tokens of the one with this sid, and its name where one is given. It
+// returns KindInvalid for what is not an account's sid.
 func (d *Directory) AddAccount(ctx context.Context, account domain.Account, token domain.NewToken) error {
 	return inTx(ctx, d.pool, "account", func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `
 			INSERT INTO twilio_accounts (account_sid, name) VALUES ($1, $2)
-			ON CONFLICT (account_sid) DO UPDATE SET name = excluded.name, updated_at = now()`, account.AccountSid, text(account.Name)); err != nil {
+			ON CONFLICT (account_sid) DO UPDATE SET name = coalesce(nullif(excluded.name, ''), twilio_accounts.name), updated_at = now()`, account.AccountSid, text(account.Name)); err != nil {
 			return err
 		}
 		_, err := d.addToken(ctx, tx, account.AccountSid, token, 0)

@@ -43,7 +43,8 @@ func TestAccounts(t *testing.T) {
 	equal(t, "auth tokens", authTokens, authToken)
 	equal(t, "logins", logins, account+":"+authToken)
 
-	must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: account, Name: "renamed"}, token("another")))
+	must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: account, Name: "renamed"}, token("yet another")))
+	must(t, s.directory.AddAccount(t.Context(), domain.Account{AccountSid: account}, token("another"))) // its name stays
 	authTokens, _ = secretsOf(t, s, account)
 	equal(t, "auth tokens after the account was added with another one", authTokens, "another")
 	equal(t, "tokens that are stored", value[int](t, s, `SELECT count(*) FROM account_tokens`), 1)

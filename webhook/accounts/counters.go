@@ -32,18 +32,31 @@ func newCounters(meter metric.Meter) (counters, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return counters{}, domain.Errorf(domain.KindInternal, "metrics: %w", err)
 	}
-	return counters{lookups, loads}, nil
+	c := counters{lookups, loads}
+	for _, of := range []string{ofAccount, ofList} { // shown from the start, so that an alert sees the first one
+		c.add(context.Background(), of, false, 0)
+	}
+	return c, nil
 }
+
+// What is loaded.
+const (
+	ofAccount = "account"
+	ofList    = "list"
+)
 
 func (c counters) lookup(ctx context.Context, r result) {
 	c.lookups.Add(ctx, 1, metric.WithAttributes(attribute.String("result", string(r))))
 }
 
 func (c counters) load(ctx context.Context, key string, err error) {
-	of := "account"
+	of := ofAccount
 	if key == listKey {
-		of = "list"
+		of = ofList
 	}
-	answered := err == nil || domain.KindOf(err) == domain.KindNotFound
-	c.loads.Add(ctx, 1, metric.WithAttributes(attribute.String("of", of), attribute.Bool("answered", answered)))
+	c.add(ctx, of, err == nil || domain.KindOf(err) == domain.KindNotFound, 1)
+}
+
+func (c counters) add(ctx context.Context, of string, answered bool, loads int64) {
+	c.loads.Add(ctx, loads, metric.WithAttributes(attribute.String("of", of), attribute.Bool("answered", answered)))
 }

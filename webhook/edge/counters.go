@@ -3,11 +3,13 @@ package edge
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"parley/internal/domain"
+	"parley/internal/twilio"
 )
 
 // counters are the edge's metrics. Their attributes have few values: routes, HTTP statuses, accounts that are ours.
@@ -27,11 +29,17 @@ func newCounters(meter metric.Meter) (counters, error) {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return counters{}, domain.Errorf(domain.KindInternal, "metrics: %w", err)
 	}
-	return counters{requests, failures, duplicates, fallbacks}, nil
+	c := counters{requests, failures, duplicates, fallbacks}
+	for _, path := range []string{InboundPath, FallbackPath, twilio.StatusPath} { // shown from the start, so that an alert sees the first one
+		c.add(context.Background(), path, http.StatusServiceUnavailable, 0)
+	}
+	return c, nil
 }
 
-func (c counters) request(ctx context.Context, path string, status int) {
-	c.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("path", path), attribute.Int("status", status)))
+func (c counters) request(ctx context.Context, path string, status int) { c.add(ctx, path, status, 1) }
+
+func (c counters) add(ctx context.Context, path string, status int, requests int64) {
+	c.requests.Add(ctx, requests, metric.WithAttributes(attribute.String("path", path), attribute.Int("status", status)))
 }
 
 func (c counters) signatureFailure(ctx context.Context, accountSid string) {

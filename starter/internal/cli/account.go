@@ -23,9 +23,9 @@ func (c *commands) accountAdd() *cobra.Command {
 	var token tokenSource
 	command := &cobra.Command{
 		Use:   "add ACCOUNT_SID (--token-file FILE | --token-env NAME)",
-		Short: "Add a Twilio account, or replace its name and auth token",
+		Short: "Add a Twilio account, or replace its auth token",
 		Long: long("Add stores a Twilio account or subaccount with its primary auth token, encrypted. Adding it again replaces " +
-			"both name and token, at once: 'starter account rotate' keeps the old one for a while.\n\n" + neverAnArgument),
+			"all its auth tokens, at once: 'starter account rotate' keeps the old one for a while.\n\n" + neverAnArgument),
 		Example: "  starter account add AC... --token-file - < token\n  starter account add AC... --token-env TWILIO_AUTH_TOKEN",
 		Args:    cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {

@@ -188,7 +188,7 @@ func unwell(worst doctor.State) doctor.Report {
 		{Name: "configuration", State: doctor.OK, Found: "complete"},
 		{Name: "database", State: doctor.OK, Found: "Postgres 15.13 (Debian 15.13-0+deb12u1), database parley, role parley"},
 		{Name: "accounts", State: worst, Found: "accounts that Twilio lets in: 0 of 2", Problems: []doctor.Problem{
-			{State: worst, What: accountA + ": Twilio did not accept the account's auth token", Advice: "starter account add " + accountA + " --token-file FILE"},
+			{State: worst, What: accountA + ": Twilio did not accept the account's auth token", Advice: "starter account rotate " + accountA + " --token-file FILE"},
 			{State: doctor.Warning, What: accountB + ": too many requests at once; this one was not processed", Advice: "try again later"},
 		}},
 		{Name: "temporal", State: worst, Problems: []doctor.Problem{{State: worst, What: "nobody listens", Advice: "start it"}}},

@@ -16,7 +16,7 @@ func (c *commands) unrouted() *cobra.Command {
 	command := group("unrouted", "See inbound messages that have no owner, and have them answered",
 		c.unroutedList(), c.unroutedShow(), c.unroutedStart(), c.unroutedRemove())
 	command.Long = long("A message to an address that is nobody's is kept, encrypted, until it is stored as somebody's, and its flow is parked at " +
-		"account.Resolve. Say whose the address is with 'starter sender add'; then 'starter retry ID' has the flow go on, and where that is over, " +
+		"account.Resolve. Say whose the address is with 'starter sender add'; then 'starter retry ID --anyway' has the flow go on, however late, and where that is over, " +
 		"'starter unrouted start' starts it again.")
 	return command
 }
@@ -69,7 +69,7 @@ func (c *commands) unroutedShow() *cobra.Command {
 				return nil, err
 			}
 			if shown.Flow != nil && shown.Flow.Running() {
-				shown.Next = "starter retry " + shown.WorkflowID
+				shown.Next = "starter retry " + shown.WorkflowID + " --anyway" // however late, as start
 			}
 			return shown, nil
 		}),

@@ -46,7 +46,7 @@ func TestAnUnroutedMessageIsStartedAgainOnce(t *testing.T) {
 				t.Errorf("started with %+v", options)
 			}
 			_, err := s.must(t, 4, "unrouted", "start", accountA, stoppedSid)
-			if !strings.Contains(err.Error(), "starter retry "+id) || len(s.temporal.Inbound) != 1 {
+			if !strings.Contains(err.Error(), "starter retry "+id+" --anyway") || len(s.temporal.Inbound) != 1 {
 				t.Errorf("a second start: %v", err)
 			}
 		})

@@ -113,7 +113,7 @@ func askTwilio(ctx context.Context, f *Finding, twilio Twilio, credentials domai
 			f.warn(fmt.Sprintf("starter account drop-token %s %s, unless it is the one that Twilio will switch to", sid, id),
 				"%s: token %s, beside one that is accepted: %s", sid, id, refused[id])
 		} else {
-			f.fail("see the account at Twilio; where it is active, store its primary auth token: starter account add "+sid+" --token-file FILE",
+			f.fail("see the account at Twilio; where it is active, give its primary auth token: starter account rotate "+sid+" --token-file FILE",
 				"%s: token %s: %s", sid, id, refused[id])
 		}
 	}

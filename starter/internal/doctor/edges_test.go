@@ -82,7 +82,7 @@ func TestAccounts(t *testing.T) {
 		"none":       {directory{}, doctor.Warning, 1, []string{"starter account add"}},
 		"one locked": {directory{accounts: both, vault: map[string]error{accountB: locked}}, doctor.Failed, 1, []string{"1 of 2", accountB + ": its token does not decrypt", "PARLEY_KEYSET", "starter account add " + accountB}},
 		"all locked": {directory{accounts: both, vault: map[string]error{accountA: locked, accountB: locked}}, doctor.Failed, 1, []string{"0 of 2", "of any account", "PARLEY_KEYSET"}},
-		"refused":    {directory{accounts: both, twilio: map[string]error{accountA: refused}}, doctor.Failed, 1, []string{"1 of 2", "token " + accountA + ": Twilio did not accept", "starter account add " + accountA}},
+		"refused":    {directory{accounts: both, twilio: map[string]error{accountA: refused}}, doctor.Failed, 1, []string{"1 of 2", "token " + accountA + ": Twilio did not accept", "starter account rotate " + accountA}},
 		"switching": {directory{accounts: both[:1], tokens: []domain.Token{{TokenID: "new"}, {TokenID: "old"}}, twilio: map[string]error{"new": refused}},
 			doctor.Warning, 1, []string{"token new, beside one that is accepted", "starter account drop-token " + accountA + " new"}},
 		"two wrong ones": {directory{accounts: both[:1], tokens: []domain.Token{{TokenID: "new"}, {TokenID: "old"}}, twilio: map[string]error{"new": refused, "old": refused}},

@@ -87,7 +87,7 @@ func (f *Flows) StartInbound(ctx context.Context, received domain.Received) (Sta
 		StaticSummary:                            "An inbound message that had no owner, started again",
 	}, contract.InboundMessageInput{Received: received, Anyway: true})
 	if _, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
-		return Started{}, domain.Errorf(domain.KindConflict, "its flow is not over: 'starter retry %s' has it look for the owner again", started.WorkflowID)
+		return Started{}, domain.Errorf(domain.KindConflict, "its flow is not over: 'starter retry %s --anyway' has it look for the owner again", started.WorkflowID)
 	}
 	if err != nil {
 		return Started{}, notSetUp(err, "start flow "+started.WorkflowID)
