@@ -35,7 +35,7 @@ func killPoints() map[string]killPoint {
 		}},
 		"after the POST": {claimed: true, posted: true, reach: func(t *testing.T, s *testkit.Stack, n int) (release func()) {
 			s.Worker(contract.RoleMessaging).Restart()
-			testkit.EventuallyTrue(t, soon, "every POST is under way", func() bool { return s.Requests().Creates == n })
+			awaitCreates(t, s, n)
 			return func() {}
 		}},
 		"before recording": {claimed: true, posted: true, answered: true, reach: func(t *testing.T, s *testkit.Stack, n int) (release func()) {
@@ -45,10 +45,17 @@ func killPoints() map[string]killPoint {
 			free := hold(t, s, pairs)
 			s.Webhook.Signal(syscall.SIGSTOP) // callbacks would wait for the pairs too
 			hand()
+			awaitCreates(t, s, n)
 			awaitWaiting(t, s, n)
 			return func() { free(); s.Webhook.Signal(syscall.SIGCONT) }
 		}},
 	}
+}
+
+// awaitCreates waits until Twilio has so many POSTs.
+func awaitCreates(t *testing.T, s *testkit.Stack, n int) {
+	t.Helper()
+	testkit.EventuallyTrue(t, soon, "every POST is made", func() bool { return s.Requests().Creates == n })
 }
 
 // awaitWaiting waits until so many transactions wait for a lock.

@@ -6,8 +6,8 @@
 // What it says of an account:
 //
 //	loaded less than 15 s ago      its credentials
-//	loaded before that             loaded again; while the store does not answer, as they were for up to 10 minutes, and
-//	                               nobody but the first waits for it
+//	loaded before that             loaded again, and as they were for who asks meanwhile; while the store does not answer, as they
+//	                               were for up to 10 minutes
 //	on the list of all accounts    loaded
 //	not on the list                KindNotFound; the list is at most 5 s old
 //	nothing that is recent enough  the store's error: what cannot be told is no denial
@@ -68,7 +68,13 @@ type Cache struct {
 type account struct {
 	sid      string
 	renewals *rate.Limiter
+	waiting  int // requests that wait for the store to tell of it
 	memory[domain.Credentials]
+}
+
+// silent reports whether waiting for the store may be waiting in vain: somebody waits already, or it did not answer of late.
+func (a *account) silent(now time.Time) bool {
+	return a.waiting > 0 || (a.problem != nil && now.Sub(a.askedAt) < freshFor)
 }
 
 // New returns a cache that remembers nothing yet.
@@ -87,12 +93,19 @@ func (c *Cache) Credentials(ctx context.Context, accountSid string) (domain.Cred
 	if err != nil {
 		return domain.Credentials{}, err
 	}
-	if credentials, ok := c.read(known, freshFor); ok {
-		c.counts.lookup(ctx, resultHit)
-		return credentials, nil
+	now := c.now()
+	c.mu.Lock()
+	old, fresh, usable := known.value, known.loadedWithin(freshFor, now), known.loadedWithin(UsableFor, now)
+	waits := !fresh && !(usable && known.silent(now))
+	if waits {
+		known.waiting++
 	}
-	old, usable := c.read(known, UsableFor)
-	if usable && c.unanswered(known) { // it is asked again, and nobody waits
+	c.mu.Unlock()
+	if fresh {
+		c.counts.lookup(ctx, resultHit)
+		return old, nil
+	}
+	if !waits {
 		c.question(ctx, known)
 		c.counts.lookup(ctx, resultStale)
 		return old, nil
@@ -112,8 +125,9 @@ func (c *Cache) Remembers(accountSid string) bool {
 	if known == nil {
 		return false
 	}
-	_, usable := c.read(known, UsableFor)
-	return usable
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return known.loadedWithin(UsableFor, c.now())
 }
 
 // Renewed returns an account's credentials as the store has them now, for a request that those of Credentials did not sign: a token
@@ -124,12 +138,21 @@ func (c *Cache) Renewed(ctx context.Context, accountSid string) (domain.Credenti
 	if err != nil {
 		return domain.Credentials{}, err
 	}
-	if !known.renewals.AllowN(c.now(), 1) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return known.value, known.problem
+	allowed := known.renewals.AllowN(c.now(), 1)
+	c.mu.Lock()
+	value, problem, waiting := known.value, known.problem, known.waiting
+	if allowed {
+		known.waiting++
 	}
-	return c.load(ctx, known)
+	c.mu.Unlock()
+	switch {
+	case allowed:
+		return c.load(ctx, known)
+	case waiting > 0:
+		return domain.Credentials{}, domain.Errorf(domain.KindUnavailable, "account: the database is being asked")
+	default:
+		return value, problem
+	}
 }
 
 // find returns what is remembered of an account; of one that is only on the list that is nothing yet.
@@ -196,22 +219,13 @@ func (c *Cache) forget(sid string) {
 	}
 }
 
-// read returns an account's credentials if they were loaded within a time.
-func (c *Cache) read(known *account, within time.Duration) (domain.Credentials, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return known.value, known.loadedWithin(within, c.now())
-}
-
-// unanswered reports whether the store left the last question for an account without an answer.
-func (c *Cache) unanswered(known *account) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return known.problem != nil
-}
-
-// load asks the store for an account.
+// load asks the store for an account, for a request that was counted as waiting.
 func (c *Cache) load(ctx context.Context, known *account) (domain.Credentials, error) {
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		known.waiting--
+	}()
 	return ask(ctx, c, known.sid, &known.memory, c.loads(known))
 }
 

@@ -16,7 +16,7 @@ type result string
 const (
 	resultHit      result = "hit"      // from memory
 	resultMiss     result = "miss"     // by the store, or not at all
-	resultStale    result = "stale"    // from memory, since the store did not answer
+	resultStale    result = "stale"    // from memory, since the store is being asked or did not answer
 	resultStranger result = "stranger" // not one of ours, by the list
 )
 
@@ -26,7 +26,7 @@ type counters struct{ lookups, loads metric.Int64Counter }
 func newCounters(meter metric.Meter) (counters, error) {
 	lookups, err1 := meter.Int64Counter("parley.webhook.account_lookups",
 		metric.WithDescription("Look-ups of an account, by result: hit (from memory), miss (the database was asked), stale (from memory, "+
-			"since the database did not answer), stranger (not one of ours, by the list)."))
+			"since the database is being asked or did not answer), stranger (not one of ours, by the list)."))
 	loads, err2 := meter.Int64Counter("parley.webhook.account_loads",
 		metric.WithDescription("Questions to the database, by what was asked for (account, list) and whether it answered (true, false)."))
 	if err := errors.Join(err1, err2); err != nil {
