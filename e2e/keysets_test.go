@@ -34,12 +34,12 @@ func TestKeysAreRotatedWhileEverythingRuns(t *testing.T) {
 	}
 	rotate(t, s, true)
 	rotate(t, s, false)
-	s.Starter("secrets", "drop-keys", s.KeysetFile)
+	dropKeys(t, s, s.KeysetFile)
 	awaitSameKeyset(t, s)
 	answered(t, s)
 
 	old := readFile(t, s.PayloadKeysetFile)
-	s.Starter("secrets", "drop-keys", s.PayloadKeysetFile)
+	dropKeys(t, s, s.PayloadKeysetFile)
 	s.Worker(contract.RoleWorkflow).Restart() // it has the flow in its memory
 	s.Worker(contract.RoleWorkflow).AwaitReady()
 	if retried := s.TryStarter("retry", parked); retried.ExitCode != 0 { // the signal is there, whoever reads it
@@ -93,6 +93,17 @@ func TestNoProcessStartsWithoutBothKeysets(t *testing.T) {
 			}
 		}
 	}
+}
+
+// dropKeys drops a keyset's older keys, once every process has read the file again.
+func dropKeys(t *testing.T, s *testkit.Stack, file string) {
+	t.Helper()
+	testkit.Eventually(t, soon, func() error {
+		if dropped := s.TryStarter("secrets", "drop-keys", file); dropped.ExitCode != 0 {
+			return fmt.Errorf("exit code %d %s", dropped.ExitCode, dropped.Stderr)
+		}
+		return nil
+	})
 }
 
 // answered sends a message and awaits its answer.

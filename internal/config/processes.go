@@ -182,7 +182,7 @@ func (c *Public) check() []error {
 // Edge is the webhook's public listener.
 type Edge struct {
 	Listen      string `env:"PARLEY_LISTEN" default:":8080" meaning:"address that the webhook listens on for Twilio"`
-	MaxInFlight int    `env:"PARLEY_MAX_IN_FLIGHT" default:"200" meaning:"requests that a webhook handles at once, and as many for accounts that it does not remember; further ones get 503. There is room for five times as many connections"`
+	MaxInFlight int    `env:"PARLEY_MAX_IN_FLIGHT" default:"200" meaning:"messages that a webhook handles at once, as many statuses, and as many requests for accounts that it does not remember; further ones get 503. There is room for five times as many connections"`
 }
 
 func (c *Edge) check() []error {

@@ -7,12 +7,26 @@ import (
 	"net"
 	"net/url"
 	"testing"
+	"time"
 
 	"parley/internal/domain"
 	"parley/internal/postgres"
 	"parley/internal/testkit"
 	"parley/migrations"
 )
+
+// A host that vanished keeps no place of the pool for longer than a dial may take.
+func TestADialIsBounded(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]time.Duration{
+		"postgres://parley@db.example/parley": 5 * time.Second, "postgres://parley@db.example/parley?connect_timeout=9": 9 * time.Second,
+	} {
+		pool, err := postgres.Open(t.Context(), address)
+		must(t, err)
+		defer pool.Close()
+		equal(t, "bound of a dial to "+address, pool.Config().ConnConfig.ConnectTimeout, want)
+	}
+}
 
 func TestDatabaseThatCannotBeUsed(t *testing.T) {
 	t.Parallel()

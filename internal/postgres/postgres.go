@@ -33,6 +33,10 @@ import (
 // the context's, since poolers refuse statement_timeout as a startup parameter.
 const statementTimeout = 8 * time.Second
 
+// connectTimeout bounds a dial where DATABASE_URL does not. pgx goes on dialing when nobody waits any more, for two minutes otherwise: a host
+// that vanished would keep the pool's places for so long after another one has its address.
+const connectTimeout = 5 * time.Second
+
 // Pool is a pool of connections. The processes hold one without knowing pgx.
 type Pool = pgxpool.Pool
 
@@ -48,6 +52,9 @@ func Open(ctx context.Context, url string) (*Pool, error) {
 		return nil, domain.Errorf(domain.KindConfiguration, "DATABASE_URL: not a connection string")
 	}
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
 	config.ConnConfig.RuntimeParams = map[string]string{"application_name": "parley", "timezone": "UTC"}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

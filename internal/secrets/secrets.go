@@ -13,9 +13,10 @@ import (
 	"parley/internal/domain"
 )
 
-// lookEvery is how often a keyset's file is read again: so a key that was added or made primary needs no restart. For a key that the keyset
-// does not have it is read at once, which costs less than whatever brought the ciphertext here.
-const lookEvery = 10 * time.Second
+// LookEvery is how often a keyset's file is read again: so a key that was added or made primary needs no restart, and the one that was primary
+// before encrypts for no longer than this. For a key that the keyset does not have the file is read at once, which costs less than whatever
+// brought the ciphertext here.
+const LookEvery = 10 * time.Second
 
 // Cipher encrypts and decrypts with one keyset. It is safe for concurrent use.
 type Cipher struct {
@@ -67,7 +68,7 @@ func (c *Cipher) current(atMost time.Duration) *keys {
 
 // keysFor returns the keyset, read again where it does not have the key of a ciphertext.
 func (c *Cipher) keysFor(ciphertext []byte) *keys {
-	keys := c.current(lookEvery)
+	keys := c.current(LookEvery)
 	if !keys.have(ciphertext) {
 		keys = c.current(0)
 	}
@@ -76,7 +77,7 @@ func (c *Cipher) keysFor(ciphertext []byte) *keys {
 
 // Encrypt returns the ciphertext of a value that is stored at a place.
 func (c *Cipher) Encrypt(plain []byte, place string) ([]byte, error) {
-	ciphertext, err := c.current(lookEvery).aead.Encrypt(plain, []byte(place))
+	ciphertext, err := c.current(LookEvery).aead.Encrypt(plain, []byte(place))
 	if err != nil {
 		return nil, domain.Errorf(domain.KindInternal, "encrypt: %w", err)
 	}
@@ -103,5 +104,5 @@ func (c *Cipher) Has(ciphertext []byte) bool { return c.keysFor(ciphertext).have
 // Primary reports whether a ciphertext was made with the key that values are encrypted with now.
 func (c *Cipher) Primary(ciphertext []byte) bool {
 	id, ok := keyOf(ciphertext)
-	return ok && id == c.current(lookEvery).primary
+	return ok && id == c.current(LookEvery).primary
 }

@@ -101,10 +101,13 @@ func (c *Codec) decode(payload *common.Payload) (*common.Payload, error) {
 		return payload, nil
 	}
 	plain, err := c.cipher.Decrypt(payload.GetData(), place)
-	if err != nil {
-		if c.wait && !c.cipher.Has(payload.GetData()) {
+	if err != nil && c.wait {
+		if !c.cipher.Has(payload.GetData()) {
 			panic(fmt.Sprintf("payload: %v", err))
 		}
+		plain, err = c.cipher.Decrypt(payload.GetData(), place) // the key may have come meanwhile
+	}
+	if err != nil {
 		return nil, err
 	}
 	if plain, err = inflate(plain); err != nil {

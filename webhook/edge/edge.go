@@ -70,7 +70,7 @@ type Flows interface {
 // Parts is what the edge is made of.
 type Parts struct {
 	PublicURL string // as it is configured at Twilio, without a trailing slash
-	InFlight  int    // requests that are handled at once, and as many of accounts that are not remembered; more get 503
+	InFlight  int    // messages that are handled at once; as many statuses; as many of accounts that are not remembered; more get 503
 	Verifiers []Verifier
 	Accounts  Accounts
 	Inbox     Inbox
@@ -88,8 +88,9 @@ type edge struct {
 	inbox     Inbox
 	statuses  Statuses
 	flows     Flows
-	places    places // for accounts that are remembered
-	newcomers places // for the others
+	places    places // for messages to accounts that are remembered
+	updates   places // for statuses of theirs
+	newcomers places // for the other accounts
 	verifiers []Verifier
 	strangers *strangers
 	logger    *slog.Logger
@@ -105,8 +106,8 @@ func New(parts Parts) (http.Handler, error) {
 	}
 	e := &edge{
 		accounts: parts.Accounts, inbox: parts.Inbox, statuses: parts.Statuses, flows: parts.Flows,
-		places: make(places, parts.InFlight), newcomers: make(places, parts.InFlight), verifiers: parts.Verifiers,
-		strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
+		places: make(places, parts.InFlight), updates: make(places, parts.InFlight), newcomers: make(places, parts.InFlight),
+		verifiers: parts.Verifiers, strangers: newStrangers(parts.Now), logger: parts.Logger, counts: counts, errors: parts.Errors,
 	}
 	gin.SetMode(gin.ReleaseMode) // gin's own global; its debug mode prints to stdout
 	engine := gin.New()          // without gin's logger: it prints query strings

@@ -88,9 +88,18 @@ type fakeStatuses struct {
 	change domain.StatusChange
 	err    error
 	events []domain.StatusEvent
+	mu     sync.Mutex
+	began  chan struct{} // nil, or told of each event
+	hold   chan struct{} // nil, or what it waits for then
 }
 
 func (f *fakeStatuses) ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error) {
+	if f.began != nil {
+		f.began <- struct{}{}
+		<-f.hold
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.events = append(f.events, event)
 	if f.err != nil {
 		return domain.StatusChange{}, f.err

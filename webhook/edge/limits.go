@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"parley/internal/domain"
+	"parley/internal/twilio"
 )
 
 // places are what the requests that are being handled take, one each. A request takes its place once it is all there, so that slow clients
@@ -28,13 +29,17 @@ func errFull() error {
 	return domain.Errorf(domain.KindBusy, "too many requests at once: PARLEY_MAX_IN_FLIGHT are being handled")
 }
 
-// placesFor are those of a request's account. Whoever names one that is not remembered may have to wait for the database: while that hangs,
-// strangers who wait take no place of those who need not.
+// placesFor are those of a request's kind. Statuses wait for the database, and so may whoever names an account that is not remembered: while
+// that hangs they take no place of messages that need not wait for it.
 func (e *edge) placesFor(r *request) places {
-	if e.accounts.Remembers(r.accountSid) {
+	switch {
+	case !e.accounts.Remembers(r.accountSid):
+		return e.newcomers
+	case r.path == twilio.StatusPath:
+		return e.updates
+	default:
 		return e.places
 	}
-	return e.newcomers
 }
 
 // process reads a request, and where there is a place it verifies and handles it.

@@ -35,14 +35,11 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 	for range inFlight {
 		<-b.inbox.began
 	}
-	for path, form := range map[string]string{edge.InboundPath: "inbound", twilio.StatusPath: "status"} {
-		request := signed(path, token, inboundForm())
-		if form == "status" {
-			request = signed(path, token, statusForm("delivered"))
-		}
-		if w := b.post(request); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" || w.Body.Len() != 0 {
-			t.Errorf("%s: got %d, Retry-After %q, want 503 and 1", path, w.Code, w.Header().Get("Retry-After"))
-		}
+	if w := b.post(signed(edge.InboundPath, token, inboundForm())); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" || w.Body.Len() != 0 {
+		t.Errorf("got %d, Retry-After %q, want 503 and 1", w.Code, w.Header().Get("Retry-After"))
+	}
+	if w := b.post(signed(twilio.StatusPath, token, statusForm("delivered"))); w.Code != http.StatusNoContent {
+		t.Errorf("a status got %d, want 204: its places are others", w.Code)
 	}
 	close(b.inbox.hold)
 	_ = rest.Close()
@@ -79,6 +76,28 @@ func TestStrangersWhoWaitTakeNobodysPlace(t *testing.T) {
 		t.Errorf("a message got %d, want 200", w.Code)
 	}
 	close(b.accounts.hold)
+	posts.Wait()
+}
+
+// Statuses that wait for a database that hangs take no place of messages, and are bounded themselves.
+func TestStatusesThatWaitTakeNoMessagesPlace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.statuses.began, b.statuses.hold = make(chan struct{}, inFlight), make(chan struct{})
+	var posts sync.WaitGroup
+	for range inFlight {
+		posts.Go(func() { b.post(signed(twilio.StatusPath, token, statusForm("delivered"))) })
+	}
+	for range inFlight {
+		<-b.statuses.began
+	}
+	if w := b.post(signed(twilio.StatusPath, token, statusForm("delivered"))); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("one status too many got %d, want 503", w.Code)
+	}
+	if w := b.post(signed(edge.InboundPath, token, inboundForm())); w.Code != http.StatusOK {
+		t.Errorf("a message got %d, want 200", w.Code)
+	}
+	close(b.statuses.hold)
 	posts.Wait()
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -127,7 +128,7 @@ func (c *commands) dropKeys() *cobra.Command {
 		Short: "Remove all keys of a keyset but the one that encrypts",
 		Long: long("Drop-keys is the last step by which a key takes the place of another. What is encrypted with a key that is dropped is lost, unless the " +
 			"keyset of before is kept.\n\nWhere a secret in the database still needs such a key it is refused (exit code 4): 'starter secrets rotate' mends " +
-			"that. What Temporal holds it does not look at: keep an older payload key for as long as flows run and are kept that began before the newer one " +
+			"that. So it is in the first seconds after FILE was changed, while processes may still encrypt with such a key. What Temporal holds it does not look at: keep an older payload key for as long as flows run and are kept that began before the newer one " +
 			"was promoted (docs/operations.md says how long)." + ofFiles),
 		Args: cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
@@ -139,12 +140,29 @@ func (c *commands) dropKeys() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			if err := c.notNeeded(ctx, before, after); err != nil {
+			if err := errors.Join(everywhere(args[0], changed), c.notNeeded(ctx, before, after)); err != nil {
 				return nil, err
 			}
 			return c.edited(args[0], after, changed)
 		}),
 	}
+}
+
+// known is how long after its change a keyset's file is what every process encrypts with.
+const known = secrets.LookEvery + 5*time.Second
+
+// everywhere returns KindConflict where a file, if it is to be changed, was just changed: a process may encrypt with an older key until it reads it
+// again, and what it writes would not be counted.
+func everywhere(file string, changes bool) error {
+	info, err := os.Stat(file)
+	if err != nil || !changes { // the standard input, of which nobody knows that
+		return nil
+	}
+	if age := time.Since(info.ModTime()); age < known {
+		return domain.Errorf(domain.KindConflict, "%s was changed %s ago, and processes may encrypt with an older key until %s after that: wait, then run "+
+			"'starter secrets rotate' first", file, age.Round(time.Second), known)
+	}
+	return nil
 }
 
 // notNeeded returns KindConflict where something in the database can be read with one keyset and not with another.
@@ -211,7 +229,9 @@ func replaceFile(name, content string) error {
 		return domain.Errorf(domain.KindInvalid, "write %s: %w", name, err)
 	}
 	draft := target + ".new"
-	if err := writeNew(draft, content); err != nil {
+	if err := writeNew(draft, content); domain.KindOf(err) == domain.KindConflict {
+		return domain.Errorf(domain.KindConflict, "%s exists: another command is changing the keyset, or was killed while it did; where none runs, remove that file and run this again", draft)
+	} else if err != nil {
 		return err
 	}
 	err = os.Chmod(draft, info.Mode().Perm())
@@ -269,6 +289,11 @@ func (c *commands) rotate() *cobra.Command {
 			}
 			if r.Unusable > 0 {
 				err = domain.Errorf(domain.KindConfiguration, "PARLEY_KEYSET lacks the key of some values; they were left as they are")
+			}
+			for _, schedule := range r.Schedules {
+				if schedule.State == provision.Missing || schedule.State == provision.Outdated {
+					err = errors.Join(err, domain.Errorf(domain.KindConfiguration, "schedule %s is %s: Temporal does not let this account change it", schedule.Name, schedule.State))
+				}
 			}
 			return r, err
 		}),

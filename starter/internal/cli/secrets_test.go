@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/internal/domain"
 	"parley/internal/secrets"
+	"parley/starter/internal/provision"
 )
 
 // keysetFile is a new keyset in a file, with a value that was encrypted with it.
@@ -78,8 +80,14 @@ func TestAKeyTakesThePlaceOfAnother(t *testing.T) {
 	if cipher := cipherOf(t, file); cipher.Primary(older) || !cipher.Has(older) || !cipher.Primary(newer) {
 		t.Error("the newest key does not encrypt, or the older one does not decrypt")
 	}
-	if _, err := s.must(t, 4, "secrets", "drop-keys", file); !strings.Contains(err.Error(), "1; run 'starter secrets rotate' first") {
-		t.Errorf("got %v", err)
+	for _, aged := range []string{"may encrypt with an older key until 15s", "1; run 'starter secrets rotate' first"} {
+		if _, err := s.must(t, 4, "secrets", "drop-keys", file); !strings.Contains(err.Error(), aged) {
+			t.Errorf("got %v, want %s", err, aged)
+		}
+		before := time.Now().Add(-16 * time.Second)
+		if err := os.Chtimes(file, before, before); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !cipherOf(t, file).Has(older) {
 		t.Fatal("a key was dropped that something needs")
@@ -128,7 +136,9 @@ func TestKeysetsThatCannotBeChanged(t *testing.T) {
 	if err := os.WriteFile(file+".new", nil, 0o600); err != nil { // somebody else is at it
 		t.Fatal(err)
 	}
-	s.must(t, 4, "secrets", "add-key", file)
+	if _, err := s.must(t, 4, "secrets", "add-key", file); !strings.Contains(err.Error(), "remove that file") {
+		t.Error(err)
+	}
 }
 
 // What rotate cannot read it names, and the exit code says so.
@@ -139,6 +149,13 @@ func TestRotateTellsOfWhatItCannotRead(t *testing.T) {
 	out, err := s.must(t, 5, "secrets", "rotate")
 	if !strings.Contains(out, "account_tokens/AC1/a/secret") || !strings.Contains(err.Error(), "PARLEY_KEYSET") {
 		t.Errorf("%s\n%v", out, err)
+	}
+	s.vault.done = domain.Reencrypted{}
+	for state, code := range map[provision.State]int{provision.Updated: 0, provision.Outdated: 5, provision.Missing: 5} {
+		s.report.Schedules = []provision.Schedule{{Name: "upkeep.CloseEnded", State: state}}
+		if _, err := s.must(t, code, "secrets", "rotate"); code != 0 && !strings.Contains(err.Error(), "upkeep.CloseEnded is "+string(state)) {
+			t.Error(err)
+		}
 	}
 	s.noStore = domain.Errorf(domain.KindUnavailable, "no database")
 	s.must(t, 6, "secrets", "rotate")

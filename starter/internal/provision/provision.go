@@ -67,6 +67,9 @@ const (
 	Created State = "created" // by this run
 	Updated State = "updated" // it was there, and another version's or encrypted with an older key
 	Missing State = "missing" // this account may not create it
+
+	// Outdated is another version's or encrypted with an older key, and this account may not change it.
+	Outdated State = "outdated"
 )
 
 // Report is what was found and made.
@@ -118,8 +121,12 @@ func Run(ctx context.Context, parts Parts) (Report, error) {
 		return Report{}, err
 	}
 	for i, wanted := range contract.Schedules() {
-		if report.Schedules[i].State == Missing {
+		switch report.Schedules[i].State {
+		case Missing:
 			report.Commands, report.Ready = append(report.Commands, createSchedule(p.Namespace, wanted)), false
+		case Outdated:
+			report.Notes = append(report.Notes, fmt.Sprintf("schedule %s is another version's, or encrypted with an older key, and this account may not change it", wanted.ID()))
+		case Exists, Created, Updated:
 		}
 	}
 	return report, nil

@@ -149,16 +149,19 @@ type handle struct {
 }
 
 func (h *handle) Update(_ context.Context, options client.ScheduleUpdateOptions) error {
-	if h.server.updateErr != nil {
+	there := h.server.schedules[h.id]
+	if there == nil {
 		return h.server.updateErr
 	}
-	there := h.server.schedules[h.id]
 	update, err := options.DoUpdate(client.ScheduleUpdateInput{Description: client.ScheduleDescription{Schedule: client.Schedule{
 		Spec: &there.Spec, Action: there.Action, State: &client.ScheduleState{Paused: h.server.paused},
 		Policy: &client.SchedulePolicies{Overlap: there.Overlap, CatchupWindow: there.CatchupWindow},
 	}}})
 	if errors.Is(err, temporal.ErrSkipScheduleUpdate) {
 		return nil
+	}
+	if h.server.updateErr != nil {
+		return h.server.updateErr
 	}
 	h.server.calls = append(h.server.calls, "update "+h.id)
 	there.Spec, there.Action = *update.Schedule.Spec, stored(update.Schedule.Action)
@@ -230,6 +233,25 @@ func TestFindSchedules(t *testing.T) {
 	s.describeErr = denied
 	if _, err := (provision.Parts{Schedules: s}).FindSchedules(t.Context()); domain.KindOf(err) != domain.KindConfiguration {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A schedule that this account may not change is told of where it should be.
+func TestSchedulesThatMayNotBeChanged(t *testing.T) {
+	t.Parallel()
+	s := &server{retention: provision.Retention, attributes: all(enums.INDEXED_VALUE_TYPE_KEYWORD)}
+	if _, err := run(t, s, "parley"); err != nil {
+		t.Fatal(err)
+	}
+	s.updateErr = denied
+	if again, err := run(t, s, "parley"); err != nil || !again.Ready || len(again.Notes) != 0 || again.Schedules[0].State != provision.Exists {
+		t.Errorf("as they are to be: %+v, %v", again, err)
+	}
+	older := contract.Schedules()[1]
+	s.schedules[older.ID()].Action.(*client.ScheduleWorkflowAction).Args = []any{&common.Payload{Data: []byte("older")}}
+	report, err := run(t, s, "parley")
+	if err != nil || !report.Ready || report.Schedules[1].State != provision.Outdated || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], older.ID()) {
+		t.Errorf("encrypted with an older key: %+v, %v", report, err)
 	}
 }
 

@@ -76,23 +76,27 @@ func (p Parts) schedule(ctx context.Context, wanted contract.Schedule) (State, e
 	default:
 		return Created, err
 	}
-	state := Updated
+	state := Exists
 	err = p.Schedules.GetHandle(ctx, wanted.ID()).Update(ctx, client.ScheduleUpdateOptions{
 		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			there := in.Description.Schedule
 			if same(there, spec, action) && p.current(there) {
-				state = Exists
 				return nil, temporal.ErrSkipScheduleUpdate
 			}
+			state = Updated
 			there.Spec, there.Action = &spec, &action
 			there.Policy = &client.SchedulePolicies{Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: catchUp}
 			return &client.ScheduleUpdate{Schedule: &there}, nil
 		},
 	})
-	if forbidden(err) { // it is there, at least
+	switch {
+	case forbidden(err) && state == Updated:
+		return Outdated, nil
+	case forbidden(err): // nobody may even look: it is there, at least
 		return Exists, nil
+	default:
+		return state, err
 	}
-	return state, err
 }
 
 // definition is when a schedule runs, and what.
