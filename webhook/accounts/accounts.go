@@ -140,19 +140,15 @@ func (c *Cache) Renewed(ctx context.Context, accountSid string) (domain.Credenti
 	}
 	allowed := known.renewals.AllowN(c.now(), 1)
 	c.mu.Lock()
-	value, problem, waiting := known.value, known.problem, known.waiting
+	value, problem := known.value, known.problem
 	if allowed {
 		known.waiting++
 	}
 	c.mu.Unlock()
-	switch {
-	case allowed:
-		return c.load(ctx, known)
-	case waiting > 0:
-		return domain.Credentials{}, domain.Errorf(domain.KindUnavailable, "account: the database is being asked")
-	default:
+	if !allowed {
 		return value, problem
 	}
+	return c.load(ctx, known)
 }
 
 // find returns what is remembered of an account; of one that is only on the list that is nothing yet.

@@ -365,26 +365,6 @@ func TestAnOutageThatIsOverServesNothingOld(t *testing.T) {
 	r.want("AC1", "newer")
 }
 
-// Where nobody may ask and the answer is still out, what is remembered refuses nobody.
-func TestARenewalThatIsUnderWayIsNoDenial(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		r.want("AC1", "one")
-		r.store.tokens["AC1"] = "newer"
-		r.store.hold = make(chan struct{})
-		var strangers sync.WaitGroup
-		for range 5 {
-			strangers.Go(func() { r.wantRenewed("AC1", "newer") })
-		}
-		synctest.Wait()
-		r.wantRenewed("AC1", "unavailable")
-		close(r.store.hold)
-		strangers.Wait()
-		r.wantRenewed("AC1", "newer")
-	})
-}
-
 func TestASidIsLoadedOnceAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
