@@ -141,6 +141,27 @@ func TestVariables(t *testing.T) {
 	}
 }
 
+// TestEveryVariable checks that whatever .env.example explains to a process can be said in .env: no variable set there is ignored.
+func TestEveryVariable(t *testing.T) {
+	t.Parallel()
+	given := map[string][]string{}
+	for _, service := range ours(load(t, demonstration(t))) {
+		process := command(service)[0]
+		for variable := range service.Environment {
+			given[process] = append(given[process], variable)
+		}
+	}
+	// The command says the role; files are not mounted; a default owner is for development; Temporal is the one of this file, without TLS.
+	without := regexp.MustCompile(`^(PARLEY_ROLE|PARLEY_CONFIG|PARLEY_DEVELOPMENT_OWNER|TEMPORAL_(API_KEY|TLS.*|PROFILE)|.*_FILE)$`)
+	for _, process := range []string{"webhook", "worker"} {
+		for _, variable := range readBy(process) {
+			if !slices.Contains(given[process], variable) && !without.MatchString(variable) {
+				t.Errorf("%s is not given %s", process, variable)
+			}
+		}
+	}
+}
+
 // readBy returns the names of the variables that a process reads.
 func readBy(process string) []string {
 	var names []string

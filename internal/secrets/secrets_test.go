@@ -1,6 +1,7 @@
 package secrets_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,5 +169,39 @@ func TestAFileIsReadAgain(t *testing.T) {
 	reads(t, "with the new file", cipher, older, true)
 	if !cipher.Primary(encrypt(t, cipher, "token")) || !cipher.Primary(newer) {
 		t.Error("it does not encrypt with the promoted key")
+	}
+}
+
+// A key that was dropped too early is given back as docs/operations.md says: its entry of the old file is copied before the others.
+func TestAKeyIsGivenBack(t *testing.T) {
+	t.Parallel()
+	first := generate(t)
+	older := encrypt(t, load(t, first), "token")
+	added, _, err := secrets.AddKey(first)
+	must(t, err)
+	promoted, _, err := secrets.Promote(added)
+	must(t, err)
+	dropped, _, err := secrets.DropOlderKeys(promoted)
+	must(t, err)
+	newer := encrypt(t, load(t, dropped), "token")
+
+	type keyset struct {
+		PrimaryKeyID uint32            `json:"primaryKeyId"`
+		Key          []json.RawMessage `json:"key"`
+	}
+	var old, present keyset
+	must(t, json.Unmarshal([]byte(first), &old))
+	must(t, json.Unmarshal([]byte(dropped), &present))
+	present.Key = append(old.Key, present.Key...)
+	both, err := json.Marshal(present)
+	must(t, err)
+	cipher := load(t, string(both))
+	reads(t, "with the key given back", cipher, older, true)
+	reads(t, "with the key given back", cipher, newer, true)
+	if !cipher.Primary(newer) || cipher.Primary(older) {
+		t.Error("another key encrypts now")
+	}
+	if _, changed, err := secrets.Promote(string(both)); changed || err != nil {
+		t.Errorf("promote would change it: %v, %v", changed, err)
 	}
 }
