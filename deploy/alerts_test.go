@@ -109,10 +109,10 @@ func scraped(t *testing.T) string {
 	if _, err := inbox.New(t.Context(), inbox.Parts{Meter: metrics.Meter("parley/webhook")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := accounts.New(nil, metrics.Meter("parley/webhook"), time.Now); err != nil {
+	if _, err := accounts.New(t.Context(), nil, metrics.Meter("parley/webhook"), time.Now); err != nil {
 		t.Fatal(err)
 	}
-	handler, err := edge.New(edge.Parts{
+	handler, err := edge.New(t.Context(), edge.Parts{
 		PublicURL: "https://parley.example", InFlight: 1, Accounts: knownAccount{}, Logger: logger, Meter: metrics.Meter("parley/webhook"), Now: time.Now,
 	})
 	if err != nil {

@@ -83,7 +83,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	if err != nil {
 		return nil, err
 	}
-	known, err := accounts.New(postgres.NewDirectory(pool, cipher), metrics.Meter("parley/webhook"), time.Now)
+	known, err := accounts.New(ctx, postgres.NewDirectory(pool, cipher), metrics.Meter("parley/webhook"), time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func newProcess(ctx context.Context, settings config.Webhook, getenv func(string
 	if err != nil {
 		return nil, err
 	}
-	p.handler, err = edge.New(edge.Parts{ //nolint:contextcheck // a handler's context is its request's
+	p.handler, err = edge.New(ctx, edge.Parts{ //nolint:contextcheck // a handler's context is its request's
 		PublicURL: settings.PublicURL,
 		InFlight:  settings.MaxInFlight,
 		Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys(settings.CallerKeyList())},

@@ -78,8 +78,8 @@ func (a *account) silent(now time.Time) bool {
 }
 
 // New returns a cache that remembers nothing yet.
-func New(store Store, meter metric.Meter, now func() time.Time) (*Cache, error) {
-	counts, err := newCounters(meter)
+func New(ctx context.Context, store Store, meter metric.Meter, now func() time.Time) (*Cache, error) {
+	counts, err := newCounters(ctx, meter)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (c *Cache) Credentials(ctx context.Context, accountSid string) (domain.Cred
 	now := c.now()
 	c.mu.Lock()
 	old, fresh, usable := known.value, known.loadedWithin(freshFor, now), known.loadedWithin(UsableFor, now)
-	waits := !fresh && !(usable && known.silent(now))
+	waits := !fresh && (!usable || !known.silent(now))
 	if waits {
 		known.waiting++
 	}

@@ -90,7 +90,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, store: &fakeStore{tokens: map[string]string{"AC1": "one", "AC2": "two"}}, now: time.Now(), reader: sdkmetric.NewManualReader()}
-	cache, err := accounts.New(r.store, sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader)).Meter("test"), r.time)
+	cache, err := accounts.New(t.Context(), r.store, sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader)).Meter("test"), r.time)
 	if err != nil {
 		t.Fatal(err)
 	}

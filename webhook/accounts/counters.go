@@ -23,7 +23,7 @@ const (
 // counters are the cache's metrics. They name no account: strangers choose the sids.
 type counters struct{ lookups, loads metric.Int64Counter }
 
-func newCounters(meter metric.Meter) (counters, error) {
+func newCounters(ctx context.Context, meter metric.Meter) (counters, error) {
 	lookups, err1 := meter.Int64Counter("parley.webhook.account_lookups",
 		metric.WithDescription("Look-ups of an account, by result: hit (from memory), miss (the database was asked), stale (from memory, "+
 			"since the database is being asked or did not answer), stranger (not one of ours, by the list)."))
@@ -34,7 +34,7 @@ func newCounters(meter metric.Meter) (counters, error) {
 	}
 	c := counters{lookups, loads}
 	for _, of := range []string{ofAccount, ofList} { // shown from the start, so that an alert sees the first one
-		c.add(context.Background(), of, false, 0)
+		c.add(ctx, of, false, 0)
 	}
 	return c, nil
 }

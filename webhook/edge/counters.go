@@ -17,7 +17,7 @@ type counters struct {
 	requests, signatureFailures, duplicates, fallbacks metric.Int64Counter
 }
 
-func newCounters(meter metric.Meter) (counters, error) {
+func newCounters(ctx context.Context, meter metric.Meter) (counters, error) {
 	requests, err1 := meter.Int64Counter("parley.webhook.requests",
 		metric.WithDescription("Requests of Twilio, by path and the HTTP status they were answered with."))
 	failures, err2 := meter.Int64Counter("parley.webhook.signature_failures",
@@ -31,7 +31,7 @@ func newCounters(meter metric.Meter) (counters, error) {
 	}
 	c := counters{requests, failures, duplicates, fallbacks}
 	for _, path := range []string{InboundPath, FallbackPath, twilio.StatusPath} { // shown from the start, so that an alert sees the first one
-		c.add(context.Background(), path, http.StatusServiceUnavailable, 0)
+		c.add(ctx, path, http.StatusServiceUnavailable, 0)
 	}
 	return c, nil
 }

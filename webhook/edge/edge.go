@@ -99,8 +99,8 @@ type edge struct {
 }
 
 // New returns the handler of Twilio's webhooks.
-func New(parts Parts) (http.Handler, error) {
-	counts, err := newCounters(parts.Meter)
+func New(ctx context.Context, parts Parts) (http.Handler, error) {
+	counts, err := newCounters(ctx, parts.Meter)
 	if err != nil {
 		return nil, err
 	}

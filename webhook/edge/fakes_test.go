@@ -182,7 +182,7 @@ func newBenchAt(t *testing.T, publicURL string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := edge.New(edge.Parts{
+	handler, err := edge.New(t.Context(), edge.Parts{
 		PublicURL: publicURL, InFlight: inFlight, Verifiers: []edge.Verifier{edge.TwilioVerifier{}, edge.CallerKeys{callerKey}},
 		Accounts: &b.accounts, Inbox: &b.inbox, Statuses: &b.statuses, Flows: &b.flows,
 		Logger: logger, Meter: meter, Errors: twilioErrors, Now: func() time.Time { return b.now },

@@ -154,9 +154,12 @@ const known = secrets.LookEvery + 5*time.Second
 // everywhere returns KindConflict where a file, if it is to be changed, was just changed: a process may encrypt with an older key until it reads it
 // again, and what it writes would not be counted.
 func everywhere(file string, changes bool) error {
-	info, err := os.Stat(file)
-	if err != nil || !changes { // the standard input, of which nobody knows that
+	if file == "-" || !changes { // nobody knows how old a variable's value is
 		return nil
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return domain.Errorf(domain.KindInvalid, "read the keyset: %w", err)
 	}
 	if age := time.Since(info.ModTime()); age < known {
 		return domain.Errorf(domain.KindConflict, "%s was changed %s ago, and processes may encrypt with an older key until %s after that: wait, then run "+
