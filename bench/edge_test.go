@@ -15,7 +15,7 @@ const slowClients = 500
 // BenchmarkEdge prints how long genuine messages wait for their 200 while nobody else is there, and beside clients that send a byte a
 // second. It is run by make bench-edge.
 func BenchmarkEdge(b *testing.B) {
-	s := testkit.NewStack(b, testkit.Options{})
+	s := testkit.NewStack(b, testkit.Options{AsDeployed: true})
 	empty := startEmpty(b, s.Temporal)
 	s.Worker(contract.RoleWorkflow).Stop() // so that only the start is measured
 	b.ResetTimer()

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -157,12 +156,7 @@ func parallel(many int, do func()) {
 
 func finished(b *testing.B, s *testkit.Stack) (n int) {
 	b.Helper()
-	connection, err := pgx.Connect(b.Context(), s.DatabaseURL)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = connection.Close(b.Context()) }()
-	if err := connection.QueryRow(b.Context(), `SELECT count(*) FROM messages WHERE finished_at IS NOT NULL`).Scan(&n); err != nil {
+	if err := s.Database.QueryRow(b.Context(), `SELECT count(*) FROM messages WHERE finished_at IS NOT NULL`).Scan(&n); err != nil {
 		b.Fatal(err)
 	}
 	return n

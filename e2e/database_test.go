@@ -23,15 +23,10 @@ func database(t *testing.T, s *testkit.Stack) *pgx.Conn {
 	return connection
 }
 
-// count runs a query on a connection of its own, closed at once: what is awaited is counted many times.
+// count returns what a query counts.
 func count(t *testing.T, s *testkit.Stack, query string, args ...any) (n int) {
 	t.Helper()
-	connection, err := pgx.Connect(t.Context(), s.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = connection.Close(t.Context()) }()
-	if err := connection.QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
+	if err := s.Database.QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -40,12 +35,7 @@ func count(t *testing.T, s *testkit.Stack, query string, args ...any) (n int) {
 // execute runs a statement.
 func execute(t *testing.T, s *testkit.Stack, statement string, args ...any) {
 	t.Helper()
-	connection, err := pgx.Connect(t.Context(), s.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = connection.Close(t.Context()) }()
-	if _, err := connection.Exec(t.Context(), statement, args...); err != nil {
+	if _, err := s.Database.Exec(t.Context(), statement, args...); err != nil {
 		t.Fatal(err)
 	}
 }

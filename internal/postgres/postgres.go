@@ -43,15 +43,18 @@ type Pool = pgxpool.Pool
 // DB returns a pool for database/sql, which the migrations need. Closing it leaves the pool open.
 func DB(pool *Pool) *sql.DB { return stdlib.OpenDBFromPool(pool) }
 
-// Open returns a pool of connections; it connects with the first query. cache_describe works through poolers in transaction mode, which
-// keep no prepared statements, and only application_name and timezone are sent at start, since poolers refuse others.
+// Open returns a pool of connections; it connects with the first query. Its statements work through poolers in transaction mode that keep no
+// prepared ones, unless the URL says default_query_exec_mode=cache_statement: then they are prepared, which saves Postgres from planning each
+// time. Only application_name and timezone are sent at start, since poolers refuse others.
 func Open(ctx context.Context, url string) (*Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// pgx's error repeats parts of the URL, which may hold a password.
 		return nil, domain.Errorf(domain.KindConfiguration, "DATABASE_URL: not a connection string")
 	}
-	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	if !strings.Contains(url, "default_query_exec_mode=cache_statement") {
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}

@@ -17,6 +17,7 @@ type Server struct {
 	Encoding string
 	ReadOnly bool     // a standby, or set so: nothing can be stored
 	Pooled   bool     // a pooler stands between
+	Prepared bool     // statements are prepared
 	Closed   []string // those of the tables that are there, and that this role may not read and write
 }
 
@@ -39,6 +40,7 @@ func Describe(ctx context.Context, pool *pgxpool.Pool, tables []string) (server 
 		}
 		// Poolers make up the process id of a session: it is theirs, and not that of any process of the server's.
 		server.Pooled = session != tx.Conn().PgConn().PID()
+		server.Prepared = tx.Conn().Config().DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
 		return nil
 	})
 	return server, err

@@ -92,6 +92,25 @@ func TestAPoolerIsSeen(t *testing.T) {
 	equal(t, "pooled", server.Pooled, true)
 }
 
+// Statements are prepared only where DATABASE_URL says so: a pooler may keep none.
+func TestStatementsArePreparedWhereTheURLSaysSo(t *testing.T) {
+	t.Parallel()
+	s := emptyStore(t)
+	for mode, prepared := range map[string]bool{"": false, "cache_describe": false, "simple_protocol": false, "cache_statement": true} {
+		pool := open(t, edited(t, s.url, func(u *url.URL) {
+			query := u.Query()
+			query.Set("default_query_exec_mode", mode)
+			if mode == "" {
+				query.Del("default_query_exec_mode")
+			}
+			u.RawQuery = query.Encode()
+		}))
+		server, err := postgres.Describe(t.Context(), pool, nil)
+		must(t, err)
+		equal(t, "prepared with "+mode, server.Prepared, prepared)
+	}
+}
+
 func run(t *testing.T, s *store, statement string) {
 	t.Helper()
 	_, err := s.pool.Exec(t.Context(), statement)

@@ -39,6 +39,7 @@ func Options(getenv func(string) string, payloads Cipher, logger *slog.Logger, m
 	options.DataConverter = NewDataConverter(payloads)
 	options.FailureConverter = newFailureConverter(options.DataConverter)
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, reconnect())
+	options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{} // payloads are compressed, and encrypted after that: they shrink no more
 	return options, nil
 }
 

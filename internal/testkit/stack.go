@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"parley/contract"
 	"parley/internal/localstack"
 )
@@ -20,8 +23,12 @@ import (
 type Options struct {
 	PerRole  bool     // one worker process a role; otherwise one with all roles
 	Env      []string // NAME=VALUE for every worker, such as OpenAIServer.Env
-	Settings []string // NAME=VALUE of the owner, over shortSettings
+	Settings []string // NAME=VALUE of the owner, over the usual ones
 	NoSender bool     // the company's number is not registered
+
+	// AsDeployed has the waits be those that nobody has set, and statements prepared, as in docker-compose.yml. Otherwise waits are short, and
+	// statements are such as a pooler takes.
+	AsDeployed bool
 
 	OwnServers bool // a Postgres and a Temporal that the test may stop; otherwise those that all tests share
 
@@ -30,11 +37,21 @@ type Options struct {
 	Connections int
 }
 
-// shortSettings are waits as an impatient owner would set them.
-func shortSettings() []string { return []string{"delivery_check=1s", "delivery_grace=2s"} }
+// waits are as an impatient owner would set them.
+func (o Options) waits() []string {
+	if o.AsDeployed {
+		return nil
+	}
+	return []string{"delivery_check=1s", "delivery_grace=2s"}
+}
 
-// shortPatience has upkeep ask for every flow that is older than a moment: a test that it disturbs has found something.
-func shortPatience() []string { return []string{"PARLEY_SWEEP_AFTER=1s", "PARLEY_SWEEP_AGAIN=1s"} }
+// patience has upkeep ask for every flow that is older than a moment: a test that it disturbs has found something.
+func (o Options) patience() []string {
+	if o.AsDeployed {
+		return nil
+	}
+	return []string{"PARLEY_SWEEP_AFTER=1s", "PARLEY_SWEEP_AGAIN=1s"}
+}
 
 // Stack is a whole Parley of one test: a database, a namespace, the simulator, the webhook and its workers, each a built
 // process of its own, with an owner who has one account and one number.
@@ -51,6 +68,8 @@ type Stack struct {
 
 	PostgresServer *Server // with OwnServers only
 	TemporalServer *Server // with OwnServers only
+
+	Database *pgxpool.Pool // the test's own connections: what is awaited is counted many times
 
 	OwnerID    string
 	AccountSid string
@@ -80,6 +99,10 @@ func NewStack(t testing.TB, o Options) *Stack {
 	} else {
 		s.DatabaseURL, s.Temporal = Postgres(t), EmptyTemporal(t)
 	}
+	if o.AsDeployed {
+		s.DatabaseURL = withQuery(t, s.DatabaseURL, "default_query_exec_mode", "cache_statement")
+	}
+	s.Database = connections(t, s.DatabaseURL)
 	s.KeysetFile, s.PayloadKeysetFile = filepath.Join(t.TempDir(), "keyset.json"), filepath.Join(t.TempDir(), "payload-keyset.json")
 	s.env = []string{
 		"DATABASE_URL=" + s.DatabaseURL, "TEMPORAL_ADDRESS=" + s.Temporal.Address, "TEMPORAL_NAMESPACE=" + s.Temporal.Name,
@@ -95,16 +118,34 @@ func NewStack(t testing.TB, o Options) *Stack {
 	s.Simulator = Start(t, "simulator", "PARLEY_SIMULATOR_LISTEN="+simulator, "TWILIO_ACCOUNT_SID="+s.AccountSid,
 		"TWILIO_AUTH_TOKEN="+s.AuthToken, "PARLEY_SIMULATOR_INBOUND_URL="+s.PublicURL+"/webhooks/twilio/inbound")
 	s.Webhook = s.startWebhook(webhook)
-	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), shortPatience(), o.Env)
+	s.workerEnv = slices.Concat(s.env, s.pool(o.Connections), o.patience(), o.Env)
 	s.startWorkers(o.PerRole)
 	s.Webhook.AwaitReady()
 	return s
 }
 
+// connections returns a pool of few connections. Each is tried before it is used: its server may have been stopped.
+func connections(t testing.TB, databaseURL string) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	config.MaxConns, config.ShouldPing = 2, func(context.Context, pgxpool.ShouldPingParams) bool { return true }
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
 func (s *Stack) setUpOwner(o Options) {
 	s.t.Helper()
 	s.Starter("owner", "add", s.OwnerID, "--name", "Acme")
-	s.Starter(append([]string{"owner", "set", s.OwnerID}, mergeSettings(shortSettings(), o.Settings)...)...)
+	if settings := mergeSettings(o.waits(), o.Settings); len(settings) > 0 {
+		s.Starter(append([]string{"owner", "set", s.OwnerID}, settings...)...)
+	}
 	s.starter([]string{"TOKEN=" + s.AuthToken}, "account", "add", s.AccountSid, "--token-env", "TOKEN")
 	if !o.NoSender {
 		s.Starter("sender", "add", s.AccountSid, s.Company, "--owner", s.OwnerID)
@@ -113,16 +154,24 @@ func (s *Stack) setUpOwner(o Options) {
 
 // pool is the variable of a database pool of a size, where one is given; the last of a name counts.
 func (s *Stack) pool(size int) []string {
-	address, err := url.Parse(s.DatabaseURL)
-	if err != nil {
-		s.t.Fatalf("testkit: %v", err)
-	}
+	address := s.DatabaseURL
 	if size > 0 {
-		query := address.Query()
-		query.Set("pool_max_conns", strconv.Itoa(size))
-		address.RawQuery = query.Encode()
+		address = withQuery(s.t, address, "pool_max_conns", strconv.Itoa(size))
 	}
-	return []string{"DATABASE_URL=" + address.String()}
+	return []string{"DATABASE_URL=" + address}
+}
+
+// withQuery is a URL with a parameter.
+func withQuery(t testing.TB, address, name, value string) string {
+	t.Helper()
+	parsed, err := url.Parse(address)
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	query := parsed.Query()
+	query.Set(name, value)
+	parsed.RawQuery = query.Encode()
+	return parsed.String()
 }
 
 // mergeSettings joins two lists of NAME=VALUE; the second wins.

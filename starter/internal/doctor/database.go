@@ -49,10 +49,14 @@ func adviceForDatabase(err error) string {
 }
 
 func through(server postgres.Server) string {
-	if server.Pooled {
+	switch {
+	case server.Pooled && server.Prepared:
+		return ", through a pooler: it has to keep prepared statements, as DATABASE_URL asks for, and its mode may be session or transaction, not statement"
+	case server.Pooled:
 		return ", through a pooler: its mode may be session or transaction, not statement"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // Migrations compares the schema's version with the one that this version of Parley wants.

@@ -131,6 +131,7 @@ func TestDatabase(t *testing.T) {
 	}{
 		"well":        {func(*postgres.Server) {}, nil, doctor.OK, []string{"Postgres 15.13", "database parley", "role app"}},
 		"pooled":      {func(s *postgres.Server) { s.Pooled = true }, nil, doctor.OK, []string{"pooler", "transaction"}},
+		"prepared":    {func(s *postgres.Server) { s.Pooled, s.Prepared = true, true }, nil, doctor.OK, []string{"pooler", "prepared statements"}},
 		"old":         {func(s *postgres.Server) { s.Version, s.Release = 149_999, "14.9" }, nil, doctor.Failed, []string{"14.9 is too old", "newer server"}},
 		"a standby":   {func(s *postgres.Server) { s.ReadOnly = true }, nil, doctor.Failed, []string{"takes no changes", "primary"}},
 		"no emoji":    {func(s *postgres.Server) { s.Encoding = "LATIN1" }, nil, doctor.Failed, []string{"LATIN1", "UTF8"}},
