@@ -55,7 +55,8 @@ func alerts(t *testing.T) []alert {
 	return list
 }
 
-// TestAlerts checks that each alert asks for series that a process shows from its start, or from the first request that is not signed, and that operators are told what to do.
+// TestAlerts checks that each alert asks for series that a process shows from its start, or from the first request that is not signed, and that
+// operators are told what to do.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	shown, operations := scraped(t), read(t, "../docs/operations.md")

@@ -154,11 +154,10 @@ func (s *Stack) setUpOwner(o Options) {
 
 // pool is the variable of a database pool of a size, where one is given; the last of a name counts.
 func (s *Stack) pool(size int) []string {
-	address := s.DatabaseURL
-	if size > 0 {
-		address = withQuery(s.t, address, "pool_max_conns", strconv.Itoa(size))
+	if size == 0 {
+		return nil
 	}
-	return []string{"DATABASE_URL=" + address}
+	return []string{"DATABASE_URL=" + withQuery(s.t, s.DatabaseURL, "pool_max_conns", strconv.Itoa(size))}
 }
 
 // withQuery is a URL with a parameter.

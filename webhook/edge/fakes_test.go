@@ -45,14 +45,32 @@ var (
 	_ edge.Flows    = (*fakeFlows)(nil)
 )
 
+// gate holds up whoever comes to it. The zero value is open.
+type gate struct{ came, open chan struct{} }
+
+func closedGate() gate { return gate{make(chan struct{}, inFlight), make(chan struct{})} }
+
+func (g gate) pass() {
+	if g.came != nil {
+		g.came <- struct{}{}
+		<-g.open
+	}
+}
+
+// awaitFull waits until somebody waits for each place.
+func (g gate) awaitFull() {
+	for range inFlight {
+		<-g.came
+	}
+}
+
 // fakeAccounts has two accounts. What it remembers of the first is outdated where old is set.
 type fakeAccounts struct {
 	old        string
 	err        error // of Credentials
 	renewalErr error
 	renewals   atomic.Int64
-	waiting    chan struct{} // nil, or told of each who asks for an account that is not remembered
-	hold       chan struct{} // nil, or what they wait for then
+	gate       gate // of those who ask for an account that is not remembered
 }
 
 func (f *fakeAccounts) Remembers(sid string) bool { return sid == accountSid || sid == otherSid }
@@ -70,9 +88,8 @@ func (f *fakeAccounts) Renewed(ctx context.Context, sid string) (domain.Credenti
 }
 
 func (f *fakeAccounts) find(ctx context.Context, sid string, err error) (domain.Credentials, error) {
-	if f.hold != nil && !f.Remembers(sid) {
-		f.waiting <- struct{}{}
-		<-f.hold
+	if !f.Remembers(sid) {
+		f.gate.pass()
 	}
 	tokens := map[string]string{accountSid: token, otherSid: otherToken}
 	switch {
@@ -89,15 +106,11 @@ type fakeStatuses struct {
 	err    error
 	events []domain.StatusEvent
 	mu     sync.Mutex
-	began  chan struct{} // nil, or told of each event
-	hold   chan struct{} // nil, or what it waits for then
+	gate   gate
 }
 
 func (f *fakeStatuses) ApplyStatus(ctx context.Context, event domain.StatusEvent) (domain.StatusChange, error) {
-	if f.began != nil {
-		f.began <- struct{}{}
-		<-f.hold
-	}
+	f.gate.pass()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.events = append(f.events, event)
@@ -118,15 +131,11 @@ type fakeInbox struct {
 	taken  []domain.Received
 	err    error
 	panics bool
-	began  chan struct{} // nil, or told of each message
-	hold   chan struct{} // nil, or what it waits for then
+	gate   gate
 }
 
 func (f *fakeInbox) Accept(ctx context.Context, received domain.Received) (inbox.Acceptance, error) {
-	if f.began != nil {
-		f.began <- struct{}{}
-		<-f.hold
-	}
+	f.gate.pass()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics {

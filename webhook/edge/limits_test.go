@@ -17,7 +17,7 @@ import (
 func TestRequestsAtOnceAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.inbox.began, b.inbox.hold = make(chan struct{}, inFlight), make(chan struct{})
+	b.inbox.gate = closedGate()
 	var posts sync.WaitGroup
 	slow, rest := io.Pipe()
 	for range 2 * inFlight { // their bodies never come
@@ -32,19 +32,17 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 			}
 		})
 	}
-	for range inFlight {
-		<-b.inbox.began
-	}
+	b.inbox.gate.awaitFull()
 	if w := b.post(signed(edge.InboundPath, token, inboundForm())); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" || w.Body.Len() != 0 {
 		t.Errorf("got %d, Retry-After %q, want 503 and 1", w.Code, w.Header().Get("Retry-After"))
 	}
 	if w := b.post(signed(twilio.StatusPath, token, statusForm("delivered"))); w.Code != http.StatusNoContent {
 		t.Errorf("a status got %d, want 204: its places are others", w.Code)
 	}
-	close(b.inbox.hold)
+	close(b.inbox.gate.open)
 	_ = rest.Close()
 	posts.Wait()
-	b.inbox.began = nil
+	b.inbox.gate = gate{}
 	if w := b.post(signed(edge.InboundPath, token, with("MessageSid", "SM"+strings.Repeat("f", 32)))); w.Code != http.StatusOK {
 		t.Errorf("once there is room again: got %d, want 200", w.Code)
 	}
@@ -54,50 +52,41 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 func TestStrangersWhoWaitTakeNobodysPlace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.accounts.waiting, b.accounts.hold = make(chan struct{}, inFlight), make(chan struct{})
-	stranger := func() int {
-		return b.post(signed(edge.InboundPath, otherToken, with("AccountSid", "AC"+strings.Repeat("1", 32)))).Code
-	}
-	var posts sync.WaitGroup
-	for range inFlight {
-		posts.Go(func() {
-			if code := stranger(); code != http.StatusForbidden {
-				t.Errorf("a stranger got %d, want 403", code)
-			}
-		})
-	}
-	for range inFlight {
-		<-b.accounts.waiting
-	}
-	if code := stranger(); code != http.StatusServiceUnavailable {
-		t.Errorf("one stranger too many got %d, want 503", code)
-	}
-	if w := b.post(signed(edge.InboundPath, token, inboundForm())); w.Code != http.StatusOK {
-		t.Errorf("a message got %d, want 200", w.Code)
-	}
-	close(b.accounts.hold)
-	posts.Wait()
+	b.accounts.gate = closedGate()
+	takeNoMessagesPlace(t, b, b.accounts.gate, http.StatusForbidden, func() *http.Request {
+		return signed(edge.InboundPath, otherToken, with("AccountSid", "AC"+strings.Repeat("1", 32)))
+	})
 }
 
 // Statuses that wait for a database that hangs take no place of messages, and are bounded themselves.
 func TestStatusesThatWaitTakeNoMessagesPlace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.statuses.began, b.statuses.hold = make(chan struct{}, inFlight), make(chan struct{})
+	b.statuses.gate = closedGate()
+	takeNoMessagesPlace(t, b, b.statuses.gate, http.StatusNoContent, func() *http.Request {
+		return signed(twilio.StatusPath, token, statusForm("delivered"))
+	})
+}
+
+// takeNoMessagesPlace fails the test unless requests that a gate holds up are bounded, leave room for a message, and are answered at last.
+func takeNoMessagesPlace(t *testing.T, b *bench, held gate, answer int, request func() *http.Request) {
+	t.Helper()
 	var posts sync.WaitGroup
 	for range inFlight {
-		posts.Go(func() { b.post(signed(twilio.StatusPath, token, statusForm("delivered"))) })
+		posts.Go(func() {
+			if w := b.post(request()); w.Code != answer {
+				t.Errorf("one that waited got %d, want %d", w.Code, answer)
+			}
+		})
 	}
-	for range inFlight {
-		<-b.statuses.began
-	}
-	if w := b.post(signed(twilio.StatusPath, token, statusForm("delivered"))); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("one status too many got %d, want 503", w.Code)
+	held.awaitFull()
+	if w := b.post(request()); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("one too many got %d, want 503", w.Code)
 	}
 	if w := b.post(signed(edge.InboundPath, token, inboundForm())); w.Code != http.StatusOK {
 		t.Errorf("a message got %d, want 200", w.Code)
 	}
-	close(b.statuses.hold)
+	close(held.open)
 	posts.Wait()
 }
 

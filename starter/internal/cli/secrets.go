@@ -148,8 +148,8 @@ func (c *commands) dropKeys() *cobra.Command {
 	}
 }
 
-// known is how long after its change a keyset's file is what every process encrypts with.
-const known = secrets.LookEvery + 5*time.Second
+// readWithin is how long after its change a keyset's file is what every process encrypts with.
+const readWithin = secrets.LookEvery + 5*time.Second
 
 // everywhere returns KindConflict where a file, if it is to be changed, was just changed: a process may encrypt with an older key until it reads it
 // again, and what it writes would not be counted.
@@ -161,9 +161,9 @@ func everywhere(file string, changes bool) error {
 	if err != nil {
 		return domain.Errorf(domain.KindInvalid, "read the keyset: %w", err)
 	}
-	if age := time.Since(info.ModTime()); age < known {
+	if age := time.Since(info.ModTime()); age < readWithin {
 		return domain.Errorf(domain.KindConflict, "%s was changed %s ago, and processes may encrypt with an older key until %s after that: wait, then run "+
-			"'starter secrets rotate' first", file, age.Round(time.Second), known)
+			"'starter secrets rotate' first", file, age.Round(time.Second), readWithin)
 	}
 	return nil
 }

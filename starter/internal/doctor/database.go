@@ -49,14 +49,14 @@ func adviceForDatabase(err error) string {
 }
 
 func through(server postgres.Server) string {
-	switch {
-	case server.Pooled && server.Prepared:
-		return ", through a pooler: it has to keep prepared statements, as DATABASE_URL asks for, and its mode may be session or transaction, not statement"
-	case server.Pooled:
-		return ", through a pooler: its mode may be session or transaction, not statement"
-	default:
+	if !server.Pooled {
 		return ""
 	}
+	needs := ""
+	if server.Prepared {
+		needs = "it has to keep prepared statements, as DATABASE_URL asks for, and "
+	}
+	return ", through a pooler: " + needs + "its mode may be session or transaction, not statement"
 }
 
 // Migrations compares the schema's version with the one that this version of Parley wants.
