@@ -1,10 +1,13 @@
 package localstack
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
+	"time"
 )
 
 // Port is a TCP port on loopback, kept for a child that will listen on it. It is kept by holding the UDP port of the same
@@ -18,7 +21,8 @@ type Port struct {
 // Address is the port as host:port.
 func (p *Port) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number)) }
 
-// Release lets others have the port.
+// Release lets others have the port. A child that is being started in this moment has the socket too, until its program
+// runs, so the port may be taken for some milliseconds more.
 func (p *Port) Release() { _ = p.held.Close() }
 
 // Random ports lie below the ranges that Linux (32768) and macOS (49152) give to outgoing connections, so that no
@@ -52,12 +56,16 @@ func keepPort(number int) (*Port, error) {
 	if err != nil {
 		return nil, err
 	}
-	probe, err := net.Listen("tcp4", port.Address())
-	if err != nil {
-		_ = held.Close()
-		return nil, err
+	// Asked, not tried: a socket that listened here could live on in a child that is being started, and be in the way of
+	// the one that the port is for.
+	connection, err := net.DialTimeout("tcp4", port.Address(), time.Second)
+	if err == nil {
+		_ = connection.Close()
 	}
-	_ = probe.Close()
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		_ = held.Close()
+		return nil, fmt.Errorf("somebody listens on %s", port.Address())
+	}
 	port.held = held
 	return port, nil
 }
