@@ -74,6 +74,24 @@ func TestAMessageToAnUnregisteredNumberIsAnsweredOnceTheNumberIs(t *testing.T) {
 	}
 }
 
+// A message whose owner is known, and which the database does not take, is kept like one that nobody owns: it outlives its flow.
+func TestAMessageThatCannotBeStoredIsKept(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{})
+	sid := s.InboundForm("fax:4155550123", "a drawing").Get("MessageSid")
+	if answer := s.Deliver(testkit.Inbound{From: "fax:4155550123", Body: "a drawing", MessageSid: sid}); answer.StatusCode != 200 {
+		t.Fatalf("the webhook answered %+v", answer)
+	}
+	workflowID := s.WorkflowID(sid)
+	awaitParked(t, s, workflowID, contract.RecordInbound.Name)
+	awaitCount(t, s, 1, "messages that are kept", `SELECT count(*) FROM unrouted`)
+	s.Starter("abandon", workflowID)
+	awaitClosed(t, s, workflowID)
+	if shown := unroutedOf(t, s, sid); shown.Body != "a drawing" {
+		t.Errorf("starter unrouted show printed %+v", shown)
+	}
+}
+
 // Numbers that nobody registered: what comes through a messaging service is its owner's, system texts and all; what is nobody's is, in development,
 // that of the owner named for it. The answers go out from where the messages came to.
 func TestNumbersThatNobodyRegistered(t *testing.T) {

@@ -105,7 +105,7 @@ func TestCancelledAtFinish(t *testing.T) {
 	r.wantFinish(domain.OutcomeReplied, "")
 }
 
-// A cancelled flow whose message cannot be stored ends all the same, and asks nobody.
+// A cancelled flow whose message cannot be stored ends all the same, and asks nobody; the message is kept where operators find it.
 func TestCancelledAndNotStored(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -115,6 +115,9 @@ func TestCancelledAndNotStored(t *testing.T) {
 	r.wantResult(r.inbound(), contract.MessageResult{Outcome: domain.OutcomeCancelled})
 	if took := r.env.Now().Sub(start); took != time.Minute || len(r.recordInbound.inputs) != 2 || len(r.finish.inputs) != 0 {
 		t.Errorf("took %s with %d recordings and %d calls of Finish", took, len(r.recordInbound.inputs), len(r.finish.inputs))
+	}
+	if kept := one(t, &r.keepUnrouted); kept.Received.MessageSid != received().MessageSid {
+		t.Errorf("kept: %+v", kept)
 	}
 }
 

@@ -21,7 +21,7 @@ type flow struct {
 	within   time.Duration        // how long after its start a message may be claimed: the default until the owner's setting is known
 	deadline time.Time            // nothing is claimed after it
 	anyway   bool                 // an operator said that the deadline does not count
-	unrouted *contract.Received   // the inbound message, until somebody owns it or it is kept for the operators; nil for one of ours
+	unstored *contract.Received   // the inbound message, until it is stored or kept for the operators; nil for one of ours
 	parks    int                  // how often the flow has parked; names the next park
 	draft    contract.Draft       // what is sent, once that is known
 	commands workflow.Channel     // what the present park is told
@@ -186,7 +186,7 @@ func reasonOf(err error) string {
 
 // know sets what the owner decides: the lengths of all that waits, and with them the deadline.
 func (f *flow) know(ctx workflow.Context, owner contract.ResolveAccountResult, startedAt time.Time, within time.Duration) error {
-	f.status.OwnerID, f.timing, f.within, f.unrouted = owner.OwnerID, owner.Timing, within, nil
+	f.status.OwnerID, f.timing, f.within = owner.OwnerID, owner.Timing, within
 	f.deadline = startedAt.Add(within)
 	if f.anyway {
 		f.extend(ctx)
@@ -213,7 +213,7 @@ type recorder interface {
 // keep remembers the message that a recorder stored.
 func (f *flow) keep(stored contract.Recorded, err error) error {
 	if err == nil {
-		f.stored, f.status.MessageID = stored, stored.MessageID
+		f.stored, f.status.MessageID, f.unstored = stored, stored.MessageID, nil
 	}
 	return err
 }
@@ -312,12 +312,12 @@ func (f *flow) finish(
 	ctx, _ := workflow.NewDisconnectedContext(running)
 	in := ended(intended, problem)
 	f.leave(in.Reason)
-	f.keepUnrouted(ctx, in.Reason)
 	if f.status.OwnerID != "" && f.status.MessageID == "" {
 		if err := f.keep(record(ctx).once(ctx)); err != nil {
 			workflow.GetLogger(ctx).Warn("the message could not be stored at the end", "error", err.Error())
 		}
 	}
+	f.keepUnrouted(ctx, in.Reason)
 	finished := f.finishByRows(ctx, in)
 	for finished.Void {
 		in = ended(intended, again(running))

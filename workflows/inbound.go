@@ -35,7 +35,7 @@ type inbound struct {
 }
 
 func (f *inbound) setup(ctx workflow.Context) error {
-	f.unrouted = &f.received
+	f.unstored = &f.received
 	return f.flow.setup(ctx, f.received.AccountSid, f.received.To, f.received.ReceivedAt, domain.DefaultSettings(domain.English).Timing.ReplyDeadline)
 }
 

@@ -24,7 +24,9 @@ func (f *flow) park(ctx workflow.Context, step string, part int, cause error) (w
 	f.parks++
 	now, stage, part := workflow.Now(ctx), f.status.Stage, f.several(part)
 	park := contract.Park{
-		Name: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, f.parks),
+		// The same on each replay, also by the run that a reset makes of this one, and another when the flow parks anew there. The run's id
+		// would not do: after a reset the commands that the history holds would name no park.
+		Name: fmt.Sprintf("%s/%d", now.UTC().Format(time.RFC3339Nano), f.parks),
 		Step: step, Part: part, Reason: reasonOf(cause), Advice: advice(step, kindOf(cause)),
 		Since: now, Until: now.Add(f.parkTimeout()), Unknown: f.sought != nil,
 	}
@@ -84,15 +86,15 @@ func (f *flow) markMessage(ctx workflow.Context, park contract.Park) {
 // keepUnrouted has an inbound message that nobody owns kept in the database, once, from where operators start it again though its flow be gone.
 // One that has an owner is stored as the owner's.
 func (f *flow) keepUnrouted(ctx workflow.Context, reason string) {
-	if f.unrouted == nil {
+	if f.unstored == nil {
 		return
 	}
-	_, err := contract.KeepUnrouted.Do(ctx, recording(), contract.KeepUnroutedInput{Received: *f.unrouted, Reason: reason})
+	_, err := contract.KeepUnrouted.Do(ctx, recording(), contract.KeepUnroutedInput{Received: *f.unstored, Reason: reason})
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("the message without an owner is not kept", "error", err.Error())
 		return
 	}
-	f.unrouted = nil
+	f.unstored = nil
 }
 
 // awaitOrder waits for a command that holds. Signals from before the park, and such as do not hold, are dropped, never kept.

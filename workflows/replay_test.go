@@ -46,11 +46,14 @@ func TestReplay(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Fatalf("the histories are %v (%v), want %v: go test ./workflows -run TestOnServer -save", got, err, want)
 	}
-	for _, file := range got {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+	for name := range scenarios() {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if err := replayer().ReplayWorkflowHistoryFromJSONFile(quiet(), file); err != nil {
-				t.Error(err)
+			for what, run := range map[string]workflow.Execution{"the same run": {}, "the run that a reset made": {RunID: "another"}} {
+				err := replayer().ReplayWorkflowHistoryWithOptions(quiet(), load(t, name), worker.ReplayWorkflowHistoryOptions{OriginalExecution: run})
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
 			}
 		})
 	}

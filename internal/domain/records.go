@@ -208,7 +208,7 @@ type Sought struct {
 type NewPark struct {
 	OwnerID   string `json:"owner_id"`
 	MessageID string `json:"message_id"`
-	Park      string `json:"park"` // <run id>/<n>
+	Park      string `json:"park"` // <when it began>/<n>
 	Step      string `json:"step"` // the activity that failed
 	Reason    string `json:"reason"`
 }
