@@ -150,6 +150,23 @@ func TestAPersonWithANumberAndAnID(t *testing.T) {
 	awaitOutcome(t, s, whatsapp.hears(s, number, "hello?"), "replied")
 }
 
+// A bank's code, a parcel's news: what comes from a name or a short code is stored, and costs neither a model nor a send.
+func TestNobodyAnswersANameOrAShortCode(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{})
+	acme := tenant{s.OwnerID, s.Company}
+	for _, from := range []string{"O2.co.uk", "12345"} {
+		awaitOutcome(t, s, acme.hears(s, from, "Your code is 4711"), "blocked")
+		awaitOutcome(t, s, acme.hears(s, from, "STOP"), "consent")
+	}
+	if n := count(t, s, `SELECT count(*) FROM ledger`) + count(t, s, `SELECT count(*) FROM drafts`) + count(t, s, `SELECT count(*) FROM send_attempts`); n != 0 {
+		t.Errorf("%d units, drafts and attempts", n)
+	}
+	if out := s.Starter("contact", "show", "O2.co.uk", "--owner", s.OwnerID); !strings.Contains(out, "O2.co.uk") {
+		t.Errorf("starter contact show printed %s", out)
+	}
+}
+
 func TestPeopleWhomNobodyRegistered(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{Settings: []string{"unknown_people=register_first", "register_text=Please sign up at the desk."}})

@@ -78,10 +78,14 @@ func TestAMessageToAnUnregisteredNumberIsAnsweredOnceTheNumberIs(t *testing.T) {
 func TestAMessageThatCannotBeStoredIsKept(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{})
-	sid := s.InboundForm("fax:4155550123", "a drawing").Get("MessageSid")
-	if answer := s.Deliver(testkit.Inbound{From: "fax:4155550123", Body: "a drawing", MessageSid: sid}); answer.StatusCode != 200 {
-		t.Fatalf("the webhook answered %+v", answer)
+	broken := func(change string) {
+		if _, err := s.Database.Exec(t.Context(), `ALTER TABLE messages `+change); err != nil {
+			t.Fatal(err)
+		}
 	}
+	broken(`ADD CONSTRAINT refused CHECK (body <> 'a drawing')`)
+	person := s.Customer()
+	sid := s.Say(person, "a drawing")
 	workflowID := s.WorkflowID(sid)
 	awaitParked(t, s, workflowID, contract.RecordInbound.Name)
 	awaitCount(t, s, 1, "messages that are kept", `SELECT count(*) FROM unrouted`)
@@ -90,6 +94,9 @@ func TestAMessageThatCannotBeStoredIsKept(t *testing.T) {
 	if shown := unroutedOf(t, s, sid); shown.Body != "a drawing" {
 		t.Errorf("starter unrouted show printed %+v", shown)
 	}
+	broken(`DROP CONSTRAINT refused`)
+	s.Starter("unrouted", "start", s.AccountSid, sid)
+	ended(t, s, person, workflowID, "replied", 1)
 }
 
 // Numbers that nobody registered: what comes through a messaging service is its owner's, system texts and all; what is nobody's is, in development,

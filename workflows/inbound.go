@@ -95,6 +95,9 @@ func (f *inbound) decide(ctx workflow.Context) error {
 		}
 		return &ending{domain.OutcomeConsent, "the message is a consent word: " + string(word)}
 	}
+	if f.stored.Unreachable {
+		return &ending{domain.OutcomeBlocked, "nobody can write to the sender: only a phone number or a WhatsApp id can be answered"}
+	}
 	if f.stored.Looping {
 		workflow.GetLogger(ctx).Warn("conversation is looping: message not answered", "message_id", f.status.MessageID)
 		return looping()

@@ -186,6 +186,17 @@ func TestAMessageOfALoopingConversationCostsNothing(t *testing.T) {
 	r.wantFinish(domain.OutcomeLooping, "starter conversation resume")
 }
 
+func TestAMessageOfSomebodyWhomNobodyCanWriteToCostsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyNotNeeded, Unreachable: true})
+	if result := r.inbound(); result.Outcome != domain.OutcomeBlocked {
+		t.Errorf("ended %+v", result)
+	}
+	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
+	r.wantFinish(domain.OutcomeBlocked, "nobody can write to the sender")
+}
+
 func TestOverQuota(t *testing.T) {
 	t.Parallel()
 	t.Run("the person is told", func(t *testing.T) {

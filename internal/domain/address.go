@@ -57,6 +57,19 @@ func ParseAddress(s string) (Address, error) {
 	}
 }
 
+// longestWriter bounds what ParseWriter takes; it is a part of several indexes.
+const longestWriter = 128
+
+// ParseWriter reads an address that somebody writes from: besides what ParseAddress takes, the name of a company, which may have any characters
+// ("O2.co.uk"). It returns KindInvalid for another channel's; the error does not repeat the address.
+func ParseWriter(s string) (Address, error) {
+	address, err := ParseAddress(s)
+	if err != nil && s != "" && len(s) <= longestWriter && !strings.Contains(s, ":") {
+		return Address{ChannelSMS, s}, nil
+	}
+	return address, err
+}
+
 // ParseRecipient reads an address that a person can have: a phone number, for WhatsApp also an id. Names and short codes only
 // ever send. It returns KindInvalid for anything else; the error does not repeat the address.
 func ParseRecipient(s string) (Address, error) {

@@ -48,6 +48,27 @@ func TestParseAddressRefuses(t *testing.T) {
 	}
 }
 
+// A company writes under a name, of whatever characters: what it writes must not be lost.
+func TestParseWriter(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"O2.co.uk", "Int'l", "twelve letters", "naïve", "123456789012"} {
+		if got, err := domain.ParseWriter(name); err != nil || got != (domain.Address{Channel: domain.ChannelSMS, Value: name}) || got.String() != name {
+			t.Errorf("%q: got %+v, %v", name, got, err)
+		}
+		if _, err := domain.ParseRecipient(name); err == nil {
+			t.Errorf("%q can be written to", name)
+		}
+	}
+	if got, err := domain.ParseWriter("whatsapp:+15551234567"); err != nil || got.Channel != domain.ChannelWhatsApp {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, text := range []string{"", "fax:+15551234567", "whatsapp:a b", strings.Repeat("a", 129)} {
+		if got, err := domain.ParseWriter(text); domain.KindOf(err) != domain.KindInvalid || err == nil {
+			t.Errorf("%q: want an invalid error, got %+v, %v", text, got, err)
+		}
+	}
+}
+
 func TestRoute(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -12,7 +12,7 @@ type Person struct {
 // NewPerson reads the addresses of a person as Twilio writes them. It returns KindInvalid where the first is none. The other is Twilio's
 // extra: one that is not an id of the same channel is not one of theirs.
 func NewPerson(address, other, profileName string) (Person, error) {
-	first, err := ParseAddress(address)
+	first, err := ParseWriter(address)
 	if err != nil {
 		return Person{}, err
 	}

@@ -49,7 +49,7 @@ const (
 	OutcomeSent       Outcome = "sent"       // Twilio accepted the message (outbound)
 	OutcomeSuperseded Outcome = "superseded" // a newer message answers for both
 	OutcomeConsent    Outcome = "consent"    // it was a consent word: STOP, START, HELP
-	OutcomeBlocked    Outcome = "blocked"    // the owner's plan is not active, or answers no unknown people
+	OutcomeBlocked    Outcome = "blocked"    // the owner's plan is not active, or answers no unknown people; or nobody can write to the sender
 	OutcomeDenied     Outcome = "denied"     // the person does not want to be written to
 	OutcomeOverQuota  Outcome = "over_quota" // the owner's plan has nothing left
 	OutcomeLooping    Outcome = "looping"    // the conversation looks like two machines talking

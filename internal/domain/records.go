@@ -57,6 +57,7 @@ type Recorded struct {
 	Confirm     MessageKind `json:"confirm,omitempty"`      // the system text that answers the consent word, where Twilio does not
 	Looping     bool        `json:"looping,omitempty"`      // its conversation looks like two machines talking: it gets no answer
 	Denied      bool        `json:"denied,omitempty"`       // the person does not want to be written to: a reply would not go out
+	Unreachable bool        `json:"unreachable,omitempty"`  // nobody can write to where it came from, a name or a short code: it gets no answer
 	DraftID     string      `json:"draft_id,omitempty"`     // the fixed answer to an inbound message without text
 	Parts       int         `json:"parts,omitempty"`        // messages that the body, or that fixed answer, is sent as; 0 for an inbound message with text
 }

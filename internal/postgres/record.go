@@ -40,12 +40,13 @@ func (m *Messages) RecordInbound(ctx context.Context, in domain.NewInbound) (rec
 		if recorded, err = a.store(ctx, tx); err != nil {
 			return err
 		}
+		recorded.Unreachable = a.unreachable
 		if recorded.ConsentWord != "" {
 			recorded.Confirm = a.confirmation(recorded.ConsentWord)
 			return nil
 		}
 		recorded.Denied = a.person.withdrawn
-		if recorded.Looping || domain.Parts(in.Received.Body) != nil {
+		if recorded.Looping || recorded.Unreachable || domain.Parts(in.Received.Body) != nil {
 			return nil
 		}
 		draft, err := saveDraft(ctx, tx, newDraft{in.OwnerID, recorded.MessageID, []string{recorded.MessageID}, a.settings.AttachmentText, true})
@@ -65,11 +66,13 @@ type arrival struct {
 	person       relation
 	live         conversation
 	word         domain.ConsentWord
+	unreachable  bool   // nobody can write to where it came from
 	loop         string // why the conversation loops from this message on
 }
 
 func arrive(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours domain.Address, person domain.Person) (a arrival, err error) {
-	a = arrival{NewInbound: in, ours: ours, theirs: person.Address}
+	_, err = domain.ParseRecipient(in.Received.From)
+	a = arrival{NewInbound: in, ours: ours, theirs: person.Address, unreachable: err != nil}
 	if a.pair, err = enterPair(ctx, tx, in.OwnerID, ours, person); err != nil {
 		return a, err
 	}
@@ -83,7 +86,7 @@ func arrive(ctx context.Context, tx pgx.Tx, in domain.NewInbound, ours domain.Ad
 		return a, err
 	}
 	a.word = a.settings.Words.Meaning(in.Received.Body, optOutType(in), a.person.withdrawn)
-	if !a.live.looping() {
+	if !a.live.looping() && !a.unreachable {
 		a.loop, err = tooAlike(ctx, tx, a.pair.id, in.Received, a.settings.Conversations.Loop)
 	}
 	return a, err
@@ -94,6 +97,8 @@ func (a *arrival) duty() (domain.ReplyState, domain.Outcome) {
 	switch {
 	case a.word != "":
 		return domain.ReplyNotNeeded, ""
+	case a.unreachable:
+		return domain.ReplyNotNeeded, domain.OutcomeBlocked
 	case a.loop != "" || a.live.looping():
 		return domain.ReplyNotNeeded, domain.OutcomeLooping
 	default:
@@ -141,10 +146,10 @@ func (a *arrival) store(ctx context.Context, tx pgx.Tx) (recorded domain.Recorde
 	return recorded, errors.Join(belong(ctx, tx, a.NewInbound, a.person, a.ours), obey(ctx, tx, a.NewInbound, a.word, id, a.ours, a.theirs))
 }
 
-// confirmation returns the system text that answers a consent word, nothing where Twilio does, or where that would go on for ever: two machines
-// may talk in consent words too.
+// confirmation returns the system text that answers a consent word, nothing where Twilio does, where nobody can, or where that would go on for
+// ever: two machines may talk in consent words too.
 func (a *arrival) confirmation(word domain.ConsentWord) domain.MessageKind {
-	if a.live.looping() {
+	if a.live.looping() || a.unreachable {
 		return ""
 	}
 	return a.person.confirmation(a.NewInbound, word)

@@ -69,6 +69,32 @@ func TestRecordInboundThatNothingCanBeDoneAbout(t *testing.T) {
 	}
 }
 
+// What a name or a short code sends is stored, obeyed and never answered: nobody can write to them.
+func TestRecordInboundOfSomebodyWhomNobodyCanWriteTo(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, from := range []string{"O2.co.uk", "12345"} {
+		for _, said := range []struct {
+			body string
+			word domain.ConsentWord
+		}{{body: "Your code is 4711"}, {body: " "}, {"STOP", domain.WordStop}} {
+			in, want := received(said.body), domain.Recorded{ReplyState: domain.ReplyNotNeeded, Unreachable: true, ConsentWord: said.word}
+			in.Received.From = from
+			for range 6 { // a conversation whose messages are so much alike would be looping
+				in.Received.MessageSid = newSid()
+				first, err := s.messages.RecordInbound(t.Context(), in)
+				must(t, err)
+				want.MessageID = first.MessageID
+				equal(t, "recorded", first, want)
+				second, err := s.messages.RecordInbound(t.Context(), in)
+				must(t, err)
+				equal(t, "recorded a second time", second, want)
+			}
+		}
+	}
+	equal(t, "outcomes", value[string](t, s, `SELECT string_agg(DISTINCT coalesce(outcome, 'none'), ' ') FROM messages`), "blocked none")
+}
+
 func TestMessageWithoutTextGetsTheOwnersFixedAnswer(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -63,7 +63,7 @@ func (s *Simulator) simulateInbound(w http.ResponseWriter, r *http.Request) {
 
 func (in Inbound) check() error {
 	var problems []error
-	if _, err := domain.ParseAddress(in.From); err != nil {
+	if _, err := domain.ParseWriter(in.From); err != nil {
 		problems = append(problems, fmt.Errorf("from: %w", err))
 	}
 	if _, err := domain.ParseAddress(in.To); err != nil {
@@ -93,8 +93,8 @@ func (s *Simulator) inboundForm(m Message, params map[string]string) url.Values 
 		form.Set("MediaUrl"+strconv.Itoa(i), media.URL)
 		form.Set("MediaContentType"+strconv.Itoa(i), media.ContentType)
 	}
-	from, _ := domain.ParseAddress(m.From) // checked
-	switch from.Channel {                  //nolint:exhaustive // the other channels add nothing that we play
+	from, _ := domain.ParseWriter(m.From) // checked
+	switch from.Channel {                 //nolint:exhaustive // the other channels add nothing that we play
 	case domain.ChannelSMS:
 		for _, place := range []string{"City", "State", "Zip", "Country"} { // often empty, and signed all the same
 			form.Set("From"+place, "")

@@ -134,7 +134,7 @@ func TestInboundRefuses(t *testing.T) {
 	for name, body := range map[string]any{
 		"nothing":          map[string]string{},
 		"no to":            map[string]string{"from": customer},
-		"from, no address": map[string]string{"from": "nobody at all", "to": company},
+		"from, no address": map[string]string{"from": "fax:1", "to": company},
 		"sid, not one":     map[string]string{"from": customer, "to": company, "message_sid": "SM1"},
 		"misspelt field":   map[string]string{"from": customer, "to": company, "text": "hi"},
 		"not an object":    "hi",

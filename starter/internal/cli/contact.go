@@ -58,7 +58,7 @@ func (c *commands) showPerson(
 		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: c.do(func(ctx context.Context, args []string) (result, error) {
-			person, err := domain.ParseAddress(args[0])
+			person, err := domain.ParseWriter(args[0])
 			if err != nil {
 				return nil, err
 			}

@@ -35,7 +35,7 @@ func (c *commands) conversationList() *cobra.Command {
 				}
 			}
 			if address != "" {
-				if asked.Address, err = domain.ParseAddress(address); err != nil {
+				if asked.Address, err = domain.ParseWriter(address); err != nil {
 					return nil, err
 				}
 			}
