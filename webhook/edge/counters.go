@@ -14,32 +14,36 @@ import (
 
 // counters are the edge's metrics. Their attributes have few values: routes, HTTP statuses, accounts that are ours.
 type counters struct {
-	requests, signatureFailures, duplicates, fallbacks metric.Int64Counter
+	requests, notTaken, signatureFailures, duplicates, fallbacks metric.Int64Counter
 }
 
 func newCounters(ctx context.Context, meter metric.Meter) (counters, error) {
 	requests, err1 := meter.Int64Counter("parley.webhook.requests",
 		metric.WithDescription("Requests of Twilio, by path and the HTTP status they were answered with."))
-	failures, err2 := meter.Int64Counter("parley.webhook.signature_failures",
+	notTaken, err2 := meter.Int64Counter("parley.webhook.not_taken",
+		metric.WithDescription("Requests that Twilio signed, or whose signature could not be looked at, and that were not taken, by path."))
+	failures, err3 := meter.Int64Counter("parley.webhook.signature_failures",
 		metric.WithDescription("Requests for an account of ours whose signature did not match. Any steady rate means that messages are lost."))
-	duplicates, err3 := meter.Int64Counter("parley.webhook.duplicates",
+	duplicates, err4 := meter.Int64Counter("parley.webhook.duplicates",
 		metric.WithDescription("Inbound messages that came again."))
-	fallbacks, err4 := meter.Int64Counter("parley.webhook.fallbacks",
+	fallbacks, err5 := meter.Int64Counter("parley.webhook.fallbacks",
 		metric.WithDescription("Inbound messages that Twilio delivered by the fallback URL, by its error_code for the other one."))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return counters{}, domain.Errorf(domain.KindInternal, "metrics: %w", err)
 	}
-	c := counters{requests, failures, duplicates, fallbacks}
+	c := counters{requests, notTaken, failures, duplicates, fallbacks}
 	for _, path := range []string{InboundPath, FallbackPath, twilio.StatusPath} { // shown from the start, so that an alert sees the first one
-		c.add(ctx, path, http.StatusServiceUnavailable, 0)
+		c.notTaken.Add(ctx, 0, metric.WithAttributes(attribute.String("path", path)))
 	}
 	return c, nil
 }
 
-func (c counters) request(ctx context.Context, path string, status int) { c.add(ctx, path, status, 1) }
-
-func (c counters) add(ctx context.Context, path string, status int, requests int64) {
-	c.requests.Add(ctx, requests, metric.WithAttributes(attribute.String("path", path), attribute.Int("status", status)))
+// request counts a request that was answered. Where Twilio signed it, anything but a success is a loss; where it may have, so is a 5xx.
+func (c counters) request(ctx context.Context, path string, status int, verified bool) {
+	c.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("path", path), attribute.Int("status", status)))
+	if status >= http.StatusInternalServerError || (verified && status >= http.StatusBadRequest) {
+		c.notTaken.Add(ctx, 1, metric.WithAttributes(attribute.String("path", path)))
+	}
 }
 
 func (c counters) signatureFailure(ctx context.Context, accountSid string) {

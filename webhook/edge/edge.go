@@ -147,7 +147,7 @@ func (e *edge) handle(path, base string, process func(context.Context, *request)
 		} else {
 			answer(c)
 		}
-		e.counts.request(ctx, r.path, c.Writer.Status())
+		e.counts.request(ctx, r.path, c.Writer.Status(), r.verified)
 	}
 }
 
@@ -183,6 +183,9 @@ func answerNothing(c *gin.Context) { c.Status(http.StatusNoContent) }
 // errMediaType is a body that is not a form.
 var errMediaType = errors.New("the body is not application/x-www-form-urlencoded")
 
+// errCutShort is a body whose end did not come: the sender's doing, and no loss of ours.
+var errCutShort = errors.New("the body was cut short")
+
 // statusOf is the one table from what went wrong to an HTTP status.
 func statusOf(err error) int {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -190,6 +193,9 @@ func statusOf(err error) int {
 	}
 	if errors.Is(err, errMediaType) {
 		return http.StatusUnsupportedMediaType
+	}
+	if errors.Is(err, errCutShort) {
+		return http.StatusRequestTimeout
 	}
 	switch domain.KindOf(err) {
 	case domain.KindInvalid:
@@ -228,4 +234,5 @@ func (e *edge) logRefusal(ctx context.Context, r *request, status, spared int, e
 func (e *edge) panicked(c *gin.Context, recovered any) {
 	e.logger.ErrorContext(c.Request.Context(), "handler panicked", "path", c.FullPath(), "panic_type", fmt.Sprintf("%T", recovered), "stack", string(debug.Stack()))
 	c.AbortWithStatus(http.StatusInternalServerError)
+	e.counts.request(c.Request.Context(), c.FullPath(), http.StatusInternalServerError, false)
 }

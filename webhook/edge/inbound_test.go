@@ -2,11 +2,14 @@ package edge_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -112,7 +115,7 @@ func TestFallbackKeepsTwiliosExplanation(t *testing.T) {
 func TestInboundRefusesAndTakesNothing(t *testing.T) {
 	t.Parallel()
 	away := domain.Errorf(domain.KindUnavailable, "account: the database does not answer")
-	encoded := inboundForm().Encode()
+	encoded, verified := inboundForm().Encode(), []string{"a message of odd form", "no From", "one that conflicts", "something that is absent"}
 	for name, test := range map[string]struct {
 		request *http.Request
 		arrange func(*bench)
@@ -135,6 +138,7 @@ func TestInboundRefusesAndTakesNothing(t *testing.T) {
 		"no From":                  {signed(edge.InboundPath, token, with("From", "")), nil, 400},
 		"not a form":               {unsigned(edge.InboundPath, "%zz"), nil, 400},
 		"too large":                {signed(edge.InboundPath, token, with("Body", strings.Repeat("x", 64<<10))), nil, 413},
+		"a body without its end":   {signed(edge.InboundPath, token, inboundForm(), func(r *http.Request) { r.Body = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)) }), nil, 408},
 		"JSON":                     {signed(edge.InboundPath, token, inboundForm(), header("Content-Type", "application/json")), nil, 415},
 		"no content type":          {signed(edge.InboundPath, token, inboundForm(), func(r *http.Request) { r.Header.Del("Content-Type") }), nil, 415},
 		"another method":           {httptest.NewRequest(http.MethodGet, edge.InboundPath, nil), nil, 405},
@@ -161,6 +165,9 @@ func TestInboundRefusesAndTakesNothing(t *testing.T) {
 			}
 			if len(b.inbox.taken) != 0 {
 				t.Error("a message was taken")
+			}
+			if lost := b.counted(t, "parley.webhook.not_taken", attribute.String("path", edge.InboundPath)); (lost == 1) != (test.want >= 500 || slices.Contains(verified, name)) {
+				t.Errorf("%d counted as not taken", lost)
 			}
 			for _, secret := range []string{"secret words", "5005550", token, otherToken} {
 				if strings.Contains(b.log.String(), secret) {

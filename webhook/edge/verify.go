@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -73,7 +74,7 @@ func (e *edge) signed(
 	}), nil
 }
 
-// read reads the form. It returns KindInvalid, errMediaType or *http.MaxBytesError for what is none. Its errors repeat nothing of it.
+// read reads the form. It returns KindInvalid, errMediaType, errCutShort or *http.MaxBytesError for what is none. Its errors repeat nothing of it.
 func (r *request) read(w http.ResponseWriter, from *http.Request) error {
 	if mediaType, _, err := mime.ParseMediaType(from.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
 		return errMediaType
@@ -83,7 +84,7 @@ func (r *request) read(w http.ResponseWriter, from *http.Request) error {
 		return err
 	}
 	if err != nil {
-		return domain.Errorf(domain.KindUnavailable, "the body was cut short: %w", err) // sending it again may help
+		return fmt.Errorf("%w: %w", errCutShort, err)
 	}
 	r.query, r.idempotencyToken = from.URL.Query(), domain.Plain(from.Header.Get("I-Twilio-Idempotency-Token"), maxLogged)
 	if r.form, err = url.ParseQuery(string(body)); err != nil {
