@@ -141,7 +141,7 @@ func (u unreadable) Primary([]byte) bool                    { return false }
 
 // examineReach looks at what lies between Twilio and us.
 func (x *examination) examineReach(settings config.Doctor) {
-	x.add(ofPublicURL, doctor.PublicURL(settings.PublicURL, settings.TwilioBaseURL != "", net.DefaultResolver, x.web))
+	x.add(ofPublicURL, doctor.PublicURL(settings.PublicURL, settings.Simulated(), net.DefaultResolver, x.web))
 	if _, ok := x.usable(ofPublicURL); ok {
 		x.clock("the webhook", doctor.Date(x.web, settings.PublicURL))
 	}

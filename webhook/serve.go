@@ -20,9 +20,11 @@ const (
 	readTimeout   = 10 * time.Second // header and body
 	// From the end of the header: the body (below 10 s) and the longest handling, a status with its account, transaction and
 	// signal (3 + 4 + 4 s), with 4 s to spare.
-	writeTimeout   = 25 * time.Second
-	idleTimeout    = 75 * time.Second // longer than the 60 s of most proxies, so that they close first and never post into a closing connection
-	maxHeaderBytes = 16 << 10         // Twilio's headers have below 2 KB, behind proxies some more
+	writeTimeout = 25 * time.Second
+	// Longer than any load balancer keeps one (Google's 600 s, most 60 s), so that they close first and never post into a closing connection. Where
+	// there are too many, the gate cuts those that have waited longest.
+	idleTimeout    = 620 * time.Second
+	maxHeaderBytes = 16 << 10 // Twilio's headers have below 2 KB, behind proxies some more
 	// connectionsPerRequest is for how many connections there is room for each request that may be handled at once: most of a proxy's
 	// connections are idle, and some hundred slow ones should not cost anybody's place. With the 200 requests of the default that is 1000
 	// connections, of which each may make us hold 16 KB of header and 64 KB of body: 80 MB at worst.

@@ -163,6 +163,9 @@ func TestRules(t *testing.T) {
 		{"a caller key that can be guessed", webhook, map[string]string{"PARLEY_CALLER_KEYS": strings.Repeat("k", 32) + "," + strings.Repeat("K", 31)}, "PARLEY_CALLER_KEYS"},
 		{"the simulator in place of Twilio", worker, map[string]string{"PARLEY_TWILIO_BASE_URL": "http://127.0.0.1:8090"}, ""},
 		{"an owner for development, with Twilio's own API", worker, map[string]string{"PARLEY_DEVELOPMENT_OWNER": "acme"}, "PARLEY_DEVELOPMENT_OWNER"},
+		{"an owner for development, with a region of Twilio's", worker, map[string]string{
+			"PARLEY_DEVELOPMENT_OWNER": "acme", "PARLEY_TWILIO_BASE_URL": "https://API.dublin.ie1.twilio.com.",
+		}, "PARLEY_DEVELOPMENT_OWNER"},
 		{"an owner for development, with the simulator", worker, map[string]string{
 			"PARLEY_DEVELOPMENT_OWNER": "acme", "PARLEY_TWILIO_BASE_URL": "http://127.0.0.1:8090",
 		}, ""},

@@ -43,8 +43,8 @@ type Worker struct {
 }
 
 func (c *Worker) checkTogether() []error {
-	if c.DevelopmentOwner != "" && c.TwilioBaseURL == "" {
-		return []error{errors.New("PARLEY_DEVELOPMENT_OWNER: refused with Twilio's own API, where it would answer strangers in that owner's name: it needs PARLEY_TWILIO_BASE_URL")}
+	if c.DevelopmentOwner != "" && !c.Simulated() {
+		return []error{errors.New("PARLEY_DEVELOPMENT_OWNER: refused with Twilio's own API, where it would answer strangers in that owner's name: it needs a simulator's PARLEY_TWILIO_BASE_URL")}
 	}
 	return nil
 }
@@ -225,11 +225,21 @@ type Twilio struct {
 	TwilioBaseURL string `env:"PARLEY_TWILIO_BASE_URL" meaning:"another base URL for Twilio's API, such as the simulator's; empty: Twilio's own"`
 }
 
+// Simulated reports whether it is somebody else's than Twilio's own, which has hosts in several regions (api.dublin.ie1.twilio.com).
+func (c *Twilio) Simulated() bool {
+	u, err := url.Parse(c.TwilioBaseURL)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	return host != "twilio.com" && !strings.HasSuffix(host, ".twilio.com")
+}
+
 func (c *Twilio) check() []error { return baseURL("PARLEY_TWILIO_BASE_URL", c.TwilioBaseURL) }
 
 // Fallback says whose an inbound message is that is nobody's. Worker checks it.
 type Fallback struct {
-	DevelopmentOwner string `env:"PARLEY_DEVELOPMENT_OWNER" meaning:"for development alone: the owner of inbound messages whose owner is not known otherwise. It needs PARLEY_TWILIO_BASE_URL: never with Twilio's own API"`
+	DevelopmentOwner string `env:"PARLEY_DEVELOPMENT_OWNER" meaning:"for development alone: the owner of inbound messages whose owner is not known otherwise. It needs a simulator's PARLEY_TWILIO_BASE_URL: never with Twilio's own API"`
 }
 
 // Model says who writes the replies.

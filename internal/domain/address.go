@@ -86,13 +86,17 @@ func ParseRecipient(s string) (Address, error) {
 	return address, err
 }
 
-// ParseSender reads what may be registered as a sender of ours: an address, or the sid of a messaging service (MG...). It returns KindInvalid for
-// anything else.
+// ParseSender reads what may be registered as a sender of ours: an address, on WhatsApp always a number's, or the sid of a messaging service
+// (MG...). It returns KindInvalid for anything else.
 func ParseSender(s string) (Address, error) {
 	if IsMessagingService(s) {
 		return Address{ChannelService, s}, nil
 	}
-	return ParseAddress(s)
+	address, err := ParseAddress(s)
+	if err == nil && address.Channel == ChannelWhatsApp && !phoneNumber.MatchString(address.Value) {
+		err = Errorf(KindInvalid, "not a WhatsApp sender: want whatsapp:+15551234567")
+	}
+	return address, err
 }
 
 // IsMessagingService reports whether a text is the sid of a messaging service.

@@ -69,6 +69,20 @@ func TestParseWriter(t *testing.T) {
 	}
 }
 
+func TestParseSender(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"+15551234567", "12345", "ACME Shop", "whatsapp:+15551234567", "rcs:acme_agent", "MG0123456789abcdef0123456789abcdef"} {
+		if got, err := domain.ParseSender(text); err != nil || got.String() != text {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"whatsapp:15551234567", "whatsapp:US.1234", "O2.co.uk"} { // no message comes to such
+		if got, err := domain.ParseSender(text); domain.KindOf(err) != domain.KindInvalid {
+			t.Errorf("%q: want an invalid error, got %+v, %v", text, got, err)
+		}
+	}
+}
+
 func TestRoute(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -110,7 +110,7 @@ func TestContacts(t *testing.T) {
 	for code, wrong := range map[int][][]string{
 		2: {
 			{"contact", "list"}, {"contact", "list", "--owner", "acme", "--limit", "0"}, {"contact", "set", "+15557650000", "--owner", "acme"},
-			{"contact", "set", "12345", "--owner", "acme", "--registered"}, {"contact", "show", "nobody at all!", "--owner", "acme"},
+			{"contact", "set", "12345", "--owner", "acme", "--registered"}, {"contact", "show", "fax:1", "--owner", "acme"},
 		},
 		3: {
 			{"contact", "list", "--owner", "nobody"}, {"contact", "show", "+15557650000", "--owner", "nobody"},
