@@ -201,6 +201,24 @@ func TestTooLateFromTheStart(t *testing.T) {
 	r.wantFinish(domain.OutcomeExpired, "the deadline "+clock(start.Add(-time.Hour+timing().ReplyDeadline))+" has passed")
 }
 
+// A consent word that comes too late (it waited in the spool) is obeyed and confirmed, also where the person is not found at once.
+func TestAConsentWordThatComesTooLate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.recordInbound.returns(contract.Recorded{
+		MessageID: messageID, ReplyState: domain.ReplyNotNeeded, ConsentWord: domain.WordStop, Confirm: domain.KindStopConfirmation,
+	})
+	r.resolveIdentity.fails(&domain.Error{Kind: domain.KindUnavailable, Message: "no database", RetryAfter: time.Minute})
+	told := r.children()
+	in := received()
+	in.ReceivedAt = start.Add(-time.Hour)
+	r.wantResult(r.execute(contract.InboundMessage.Name, contract.InboundMessageInput{Received: in}),
+		contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeConsent})
+	if len(*told) != 1 || (*told)[0].Kind != domain.KindStopConfirmation {
+		t.Errorf("told %+v", *told)
+	}
+}
+
 // The deadline may pass while the model writes: nothing is sent.
 func TestTooLateToSend(t *testing.T) {
 	t.Parallel()

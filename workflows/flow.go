@@ -221,7 +221,7 @@ func (f *flow) keep(stored contract.Recorded, err error) error {
 // identify finds the person, beside the recording. Only a message of theirs shows more of them than the address.
 func (f *flow) identify(ctx workflow.Context, address, other, profileName string) *pending[contract.ResolveIdentityInput, contract.ResolveIdentityResult] {
 	return start(ctx, f, contract.ResolveIdentity, func() (workflow.ActivityOptions, contract.ResolveIdentityInput) {
-		return looking(f.rest(ctx)), contract.ResolveIdentityInput{
+		return resolving(f.within), contract.ResolveIdentityInput{
 			OwnerID: f.status.OwnerID, Address: address, OtherAddress: other, ProfileName: profileName,
 		}
 	}).beside(ctx)

@@ -41,8 +41,8 @@ func retry(longest time.Duration) *temporal.RetryPolicy {
 	return &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: longest}
 }
 
-// resolving has the default deadline's whole length as its total, even where little of it is left: the owner's own is not known yet,
-// and a message whose owner is found is stored, however late.
+// resolving has a deadline's whole length as its total, even where little of it is left: a message that comes late is stored all the same, and
+// what its consent word asks for is done and confirmed.
 func resolving(total time.Duration) workflow.ActivityOptions {
 	return workflow.ActivityOptions{StartToCloseTimeout: databaseTimeout, ScheduleToCloseTimeout: total, RetryPolicy: retry(10 * time.Second)}
 }
