@@ -34,7 +34,7 @@ func (a *Activities) Send(ctx context.Context, in contract.SendInput) (contract.
 	switch claim.State {
 	case domain.ClaimGranted:
 		answer, refused := a.post(ctx, in, claim, started)
-		return a.record(ctx, in, answer, refused)
+		return a.record(ctx, in, claim, answer, refused)
 	case domain.ClaimResolved:
 		return result(claim.Resolved, 0)
 	case domain.ClaimBegun:
@@ -89,10 +89,10 @@ func notPosted(err error) Answer {
 }
 
 // record stores the answer and returns what the row then says: a callback may have come first.
-func (a *Activities) record(ctx context.Context, in contract.SendInput, answer Answer, refused string) (contract.SendResult, error) {
+func (a *Activities) record(ctx context.Context, in contract.SendInput, claim domain.Claim, answer Answer, refused string) (contract.SendResult, error) {
 	attempt, err := a.keep(ctx, domain.Resolution{
-		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, State: answer.State, Sid: answer.Sid, Status: answer.Status, Segments: answer.Segments,
-		Price: answer.Price, ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error, Refused: refused,
+		AttemptKey: in.AttemptKey, OwnerID: in.OwnerID, BegunAt: claim.BegunAt, State: answer.State, Sid: answer.Sid, Status: answer.Status,
+		Segments: answer.Segments, Price: answer.Price, ErrorCode: answer.ErrorCode, ErrorKind: answer.ErrorKind, Error: answer.Error, Refused: refused,
 	})
 	if err != nil {
 		// Whatever the trouble is, the retry finds the attempt begun, and its fate unknown: no other kind may come out of here.

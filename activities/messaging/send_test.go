@@ -30,7 +30,8 @@ func sendInput() contract.SendInput {
 
 func granted() domain.Claim {
 	return domain.Claim{
-		State: domain.ClaimGranted, AccountSid: "AC1", From: "+15550100001", To: "+15550100002", Body: "hello",
+		BegunAt: time.Date(2026, 1, 2, 3, 4, 5, 678_000, time.UTC),
+		State:   domain.ClaimGranted, AccountSid: "AC1", From: "+15550100001", To: "+15550100002", Body: "hello",
 		Media: []domain.Media{{URL: "https://example.com/a.png"}},
 	}
 }
@@ -225,7 +226,7 @@ func TestSendAccepted(t *testing.T) {
 	if r.twilio.within <= 0 || r.twilio.within > sendInput().SendTimeout {
 		t.Errorf("the POST may take %s, want at most %s", r.twilio.within, sendInput().SendTimeout)
 	}
-	want := domain.Resolution{AttemptKey: key, OwnerID: "owner-1", State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2, Price: price}
+	want := domain.Resolution{AttemptKey: key, OwnerID: "owner-1", BegunAt: granted().BegunAt, State: domain.AttemptAccepted, Sid: "SM9", Status: domain.StatusQueued, Segments: 2, Price: price}
 	if len(r.store.resolved) != 1 || r.store.resolved[0] != want || !r.store.bounded {
 		t.Errorf("stored %+v, bounded %v, want %+v", r.store.resolved, r.store.bounded, want)
 	}
@@ -364,7 +365,7 @@ func TestSendAnswered(t *testing.T) {
 			result, err := r.send(t.Context())
 			test.want.check(t, result, err)
 			want := domain.Resolution{
-				AttemptKey: key, OwnerID: "owner-1", State: test.answer.State, ErrorCode: test.answer.ErrorCode, ErrorKind: test.answer.ErrorKind, Error: test.answer.Error,
+				AttemptKey: key, OwnerID: "owner-1", BegunAt: granted().BegunAt, State: test.answer.State, ErrorCode: test.answer.ErrorCode, ErrorKind: test.answer.ErrorKind, Error: test.answer.Error,
 			}
 			if len(r.twilio.posts) != 1 || len(r.store.resolved) != 1 || r.store.resolved[0] != want {
 				t.Errorf("%d POSTs; stored %+v, want %+v", len(r.twilio.posts), r.store.resolved, want)

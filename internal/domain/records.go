@@ -129,7 +129,8 @@ const (
 // Claim is the answer to a NewClaim, with all that the POST needs where it is granted.
 type Claim struct {
 	State      ClaimState
-	Resolved   Attempt // where State is resolved
+	Resolved   Attempt   // where State is resolved
+	BegunAt    time.Time // of one that is granted, by the database's clock: tells it from later claims of the same attempt
 	AccountSid string
 	From, To   string
 	Body       string
@@ -152,6 +153,7 @@ type Attempt struct {
 type Resolution struct {
 	AttemptKey
 	OwnerID   string
+	BegunAt   time.Time // of the claim that the POST was made for: what failed says nothing of a later one; what was accepted counts whenever
 	State     AttemptState
 	Sid       string
 	Status    Status

@@ -9,8 +9,8 @@ import (
 )
 
 // Resolve stores the answer to an attempt's POST and returns how its part then stands. Key: the attempt. An attempt
-// that was resolved meanwhile keeps what it has, except that one known to be accepted always says so. One of unknown fate
-// is not resolved by that: it is found, or declared unknown, later.
+// that was resolved or claimed anew meanwhile keeps what it has (the answer may be stored a second time, when that of the first transaction was
+// lost), except that one known to be accepted always says so. One of unknown fate is not resolved by that: it is found, or declared unknown, later.
 func (m *Messages) Resolve(ctx context.Context, r domain.Resolution) (attempt domain.Attempt, err error) {
 	err = inTx(ctx, m.pool, "attempt", func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockPair(ctx, tx, r.OwnerID, r.MessageID); err != nil {
@@ -68,8 +68,8 @@ func fail(ctx context.Context, tx pgx.Tx, r domain.Resolution) error {
 		UPDATE send_attempts SET state = $4, resolved_at = CASE WHEN $4 = 'unknown' THEN resolved_at ELSE clock_timestamp() END,
 			error_code = $5, error_kind = $6, error_message = $7,
 			refused_tokens = CASE WHEN $8 = '' THEN refused_tokens ELSE array_append(refused_tokens, $8) END
-		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state IN ('begun', 'unknown')`,
-		r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error), r.Refused)
+		WHERE message_id = $1 AND part = $2 AND attempt = $3 AND state IN ('begun', 'unknown') AND begun_at = $9`,
+		r.MessageID, r.Part, r.Attempt, r.State, r.ErrorCode, r.ErrorKind, text(r.Error), r.Refused, r.BegunAt)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}

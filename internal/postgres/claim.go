@@ -268,7 +268,7 @@ func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, tex
 		claim.Refused = row.attempts[i].Refused
 	}
 	segments := text.segmentsOf(in.Part - 1)
-	if _, err := tx.Exec(ctx, `
+	if err := tx.QueryRow(ctx, `
 		INSERT INTO send_attempts (message_id, part, attempt, owner_id, account_sid, state, segments, begun_at, post_before, answer_before, last_part,
 			pair_id, draft_id)
 		SELECT $1, $2, $3, $4, $5, 'begun', $6, now, now + $7::interval, now + $7::interval + $8::interval, $9, pair_id, nullif($10, '')
@@ -276,8 +276,10 @@ func begin(ctx context.Context, tx pgx.Tx, in domain.NewClaim, row claimRow, tex
 		ON CONFLICT (message_id, part, attempt) DO UPDATE
 		SET state = 'begun', begun_at = excluded.begun_at, post_before = excluded.post_before, answer_before = excluded.answer_before,
 			last_part = excluded.last_part, draft_id = excluded.draft_id, resolved_at = NULL, segments = excluded.segments,
-			error_code = 0, error_kind = '', error_message = ''`,
-		in.MessageID, in.Part, in.Attempt, in.OwnerID, row.AccountSid, segments, in.PostWithin, in.Timeout, in.Part == len(text.parts), in.DraftID); err != nil {
+			error_code = 0, error_kind = '', error_message = ''
+		RETURNING begun_at`,
+		in.MessageID, in.Part, in.Attempt, in.OwnerID, row.AccountSid, segments, in.PostWithin, in.Timeout, in.Part == len(text.parts), in.DraftID,
+	).Scan(&claim.BegunAt); err != nil {
 		return err
 	}
 	if err := lock(ctx, tx, in.AttemptKey); err != nil {

@@ -206,6 +206,23 @@ func TestClaimOfWhatWasNotSentStartsAfresh(t *testing.T) {
 	equal(t, "next seq", value[int](t, s, `SELECT next_seq FROM pairs`), 3)
 }
 
+// An execution that stores "not sent" a second time, because it never heard of the first, says nothing of the POST that was claimed meanwhile.
+func TestNotSentOfAnEarlierClaim(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	f := s.inbound(t, "Hello", "An answer")
+	again := domain.Resolution{AttemptKey: f.key(1, 1), OwnerID: acme, BegunAt: f.begin(t, 1, 1).BegunAt, State: domain.AttemptNotSent, ErrorCode: 20429}
+	for range 2 {
+		_, err := s.messages.Resolve(t.Context(), again)
+		must(t, err)
+	}
+	f.begin(t, 1, 1)
+	got, err := s.messages.Resolve(t.Context(), again)
+	must(t, err)
+	equal(t, "attempt", got, domain.Attempt{Number: 1, State: domain.AttemptBegun})
+	equal(t, "the pair", f.lock(t), f.messageID+" 1 1")
+}
+
 func TestClaimEndsThePark(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -187,10 +187,16 @@ func (f flow) begin(t *testing.T, part, attempt int) domain.Claim {
 // resolve stores the answer to a POST.
 func (f flow) resolve(t *testing.T, part, attempt int, answer domain.Resolution) domain.Attempt {
 	t.Helper()
-	answer.AttemptKey, answer.OwnerID = f.key(part, attempt), acme
+	answer.AttemptKey, answer.OwnerID, answer.BegunAt = f.key(part, attempt), acme, f.begunAt(t, part, attempt)
 	stored, err := f.messages.Resolve(t.Context(), answer)
 	must(t, err)
 	return stored
+}
+
+// begunAt is of the attempt's present claim.
+func (f flow) begunAt(t *testing.T, part, attempt int) time.Time {
+	t.Helper()
+	return value[time.Time](t, f.store, `SELECT begun_at FROM send_attempts WHERE message_id = $1 AND part = $2 AND attempt = $3`, f.messageID, part, attempt)
 }
 
 // send claims an attempt and has it accepted; it returns its sid.
