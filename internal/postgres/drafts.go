@@ -95,7 +95,8 @@ func saidBetween(ctx context.Context, tx pgx.Tx, ownerID, messageID string, answ
 				WHERE a.message_id = coalesce(e.in_reply_to, e.message_id) AND a.part = e.part AND a.state IN ('begun', 'accepted') LIMIT 1))
 			AND ( -- not a further part of a message of ours, whose own row has the whole
 				SELECT direction FROM messages whole WHERE whole.message_id = e.in_reply_to) IS DISTINCT FROM 'outbound'
-		ORDER BY created_at, seq`, messageID, ownerID, answers, promptBefore, promptAfter, attachmentNote)
+		ORDER BY CASE WHEN message_id = ANY ($3) THEN received_at ELSE created_at END, seq -- as they were written, though the spool gave them back in another order
+		`, messageID, ownerID, answers, promptBefore, promptAfter, attachmentNote)
 	for _, r := range rows {
 		if r.Asked {
 			asked = append(asked, r.Turn)

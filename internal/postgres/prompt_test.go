@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/internal/domain"
 )
@@ -25,6 +26,21 @@ func (f flow) wantTurns(t *testing.T, want ...string) {
 	if got := f.turns(t); !slices.Equal(got, want) {
 		t.Errorf("the model is given %q, want %q", got, want)
 	}
+}
+
+// After an outage the spool gives many messages back at once, in any order: what is to be answered is read as it was written.
+func TestAPromptReadsWhatWasSpooledAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	later, earlier := received("No, keep it."), received("Cancel my order.")
+	earlier.Received.ReceivedAt = later.Received.ReceivedAt.Add(-time.Second)
+	var last domain.Recorded
+	for _, in := range []domain.NewInbound{later, earlier} {
+		recorded, err := s.messages.RecordInbound(t.Context(), in)
+		must(t, err)
+		last = recorded
+	}
+	flow{store: s, messageID: last.MessageID}.wantTurns(t, "> Cancel my order.", "> No, keep it.")
 }
 
 // The next message may come before the reply to the one before takes its place in the pair: the model sees the reply all the same.
