@@ -3,12 +3,14 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -146,25 +148,50 @@ func dropped(t *testing.T, s *testkit.Stack, workflowID string, past contract.Pa
 // reset starts a flow anew from its first task, as `temporal workflow reset` does: what was signalled and updated since is told again.
 func reset(t *testing.T, s *testkit.Stack, workflowID string) {
 	t.Helper()
+	resetTo(t, s, workflowID, func(tasks []int64) int64 { return tasks[0] })
+}
+
+// resetTo starts a flow anew from one of the tasks that it has completed.
+func resetTo(t *testing.T, s *testkit.Stack, workflowID string, which func(tasks []int64) int64) {
+	t.Helper()
+	var tasks []int64
 	history := s.Temporal.Client.GetWorkflowHistory(t.Context(), workflowID, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for history.HasNext() {
 		event, err := history.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if event.GetEventType() != enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-			continue
+		if event.GetEventType() == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			tasks = append(tasks, event.GetEventId())
 		}
-		_, err = s.Temporal.Client.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
-			Namespace: s.Temporal.Name, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflowID},
-			Reason: "a test", WorkflowTaskFinishEventId: event.GetEventId(), RequestId: workflowID,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return
 	}
-	t.Fatalf("%s has had no task yet", workflowID)
+	if tasks == nil {
+		t.Fatalf("%s has had no task yet", workflowID)
+	}
+	_, err := s.Temporal.Client.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace: s.Temporal.Name, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflowID},
+		Reason: "a test", WorkflowTaskFinishEventId: which(tasks), RequestId: uuid.NewString(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A retry names the park that it is for. A run that a reset makes of a flow with one behind it comes by it again, and goes on.
+func TestAFlowIsResetPastARetry(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{})
+	person := s.Customer()
+	s.Script(testkit.Rule{To: person, StatusCode: http.StatusUnauthorized, Code: 20003})
+	workflowID := s.WorkflowID(s.Say(person, "hello"))
+	first := awaitPark(t, s, workflowID, contract.Send.Name)
+	s.Starter("retry", workflowID)
+	awaitPark(t, s, workflowID, contract.Send.Name, first)
+	resetTo(t, s, workflowID, func(tasks []int64) int64 { return tasks[len(tasks)-1] })
+	again := awaitPark(t, s, workflowID, contract.Send.Name, first)
+	s.Script(testkit.Rule{To: person})
+	s.Starter("retry", workflowID, "--park", again.Name)
+	ended(t, s, person, workflowID, "replied", 1)
 }
 
 func TestTwoOperatorsAndACallbackAtOnceAreOneMessage(t *testing.T) {

@@ -46,6 +46,24 @@ func TestPastItsDeadlineAMessageGoesOutOnlyAnyway(t *testing.T) {
 	awaitOutcome(t, s, workflowID, "replied")
 }
 
+// A worker has room for so many flows. One that had to leave is read again from its history: it goes on from where it was.
+func TestAFlowThatLeftTheWorkersMemoryGoesOn(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewStack(t, testkit.Options{Env: []string{"PARLEY_WORKFLOW_CACHE=1"}})
+	person, other := s.Customer(), s.Customer()
+	s.Script(testkit.Rule{To: person, StatusCode: http.StatusUnauthorized, Code: 20003})
+	workflowID := s.WorkflowID(s.Say(person, "hello"))
+	park := awaitParked(t, s, workflowID, contract.Send.Name)
+	s.Say(other, "hello")
+	s.AwaitAnswers(other, 1, soon)
+	s.Script(testkit.Rule{To: person})
+	s.Starter("retry", workflowID, "--park", park.Name)
+	ended(t, s, person, workflowID, "replied", 1)
+	if s.Worker(contract.RoleWorkflow).Metric("temporal_sticky_cache_total_forced_eviction") == 0 {
+		t.Error("no flow had to leave the worker's memory")
+	}
+}
+
 func TestAbandonEndsAFlowWithoutSending(t *testing.T) {
 	t.Parallel()
 	model := testkit.OpenAI(t, testkit.ModelAnswer{Status: http.StatusUnauthorized})

@@ -125,6 +125,7 @@ func work(ctx context.Context, getenv func(string) string, stderr io.Writer) err
 			logger.Warn("metrics were not closed in time", "error", err.Error())
 		}
 	}()
+	worker.SetStickyWorkflowCacheSize(settings.Cache) // the SDK's own 10,000 would be 2 GB
 	return serve(ctx, temporal, roles, settings.Slots, parts, logger)
 }
 

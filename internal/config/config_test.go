@@ -186,6 +186,7 @@ func TestRules(t *testing.T) {
 		{"slots that are no number", worker, map[string]string{"PARLEY_WORKER_SLOTS": "many"}, "PARLEY_WORKER_SLOTS"},
 		{"no slots", worker, map[string]string{"PARLEY_WORKER_SLOTS": "0"}, "PARLEY_WORKER_SLOTS"},
 		{"too many slots", worker, map[string]string{"PARLEY_WORKER_SLOTS": "10001"}, "PARLEY_WORKER_SLOTS"},
+		{"no room for flows", worker, map[string]string{"PARLEY_WORKFLOW_CACHE": "0"}, "PARLEY_WORKFLOW_CACHE"},
 		{"loopback of IPv6", simulator, map[string]string{"PARLEY_SIMULATOR_LISTEN": "[::1]:0"}, ""},
 		{"loopback by name", simulator, map[string]string{"PARLEY_SIMULATOR_LISTEN": "localhost:8090"}, ""},
 		{"the simulator on every interface", simulator, map[string]string{"PARLEY_SIMULATOR_LISTEN": ":8090"}, "PARLEY_SIMULATOR_LISTEN"},

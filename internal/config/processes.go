@@ -295,6 +295,7 @@ func (c *Model) check() []error {
 type Roles struct {
 	Role  string `env:"PARLEY_ROLE" default:"all" meaning:"roles of a worker, comma-separated: workflow, account, persistence, identity, billing, reply, messaging, upkeep, or all; the flag -role wins"`
 	Slots int    `env:"PARLEY_WORKER_SLOTS" default:"50" meaning:"activities that a worker runs at once for each of its roles"`
+	Cache int    `env:"PARLEY_WORKFLOW_CACHE" default:"2000" meaning:"flows that a worker of the role workflow keeps in memory, about 200 KB each; one that has no room is read again from its history when something happens to it"`
 }
 
 // List returns the roles that the variable names, each once.
@@ -329,6 +330,9 @@ func (c *Roles) check() []error {
 	}
 	if c.Slots < 1 || c.Slots > 10_000 {
 		problems = append(problems, fmt.Errorf("PARLEY_WORKER_SLOTS: want 1 to 10000, got %d", c.Slots))
+	}
+	if c.Cache < 1 || c.Cache > 1_000_000 {
+		problems = append(problems, fmt.Errorf("PARLEY_WORKFLOW_CACHE: want 1 to 1000000, got %d", c.Cache))
 	}
 	return problems
 }
