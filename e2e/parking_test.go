@@ -59,8 +59,9 @@ func TestAFlowThatLeftTheWorkersMemoryGoesOn(t *testing.T) {
 	s.Script(testkit.Rule{To: person})
 	s.Starter("retry", workflowID, "--park", park.Name)
 	ended(t, s, person, workflowID, "replied", 1)
-	if s.Worker(contract.RoleWorkflow).Metric("temporal_sticky_cache_total_forced_eviction") == 0 {
-		t.Error("no flow had to leave the worker's memory")
+	// With room for all there are one or two, for other reasons.
+	if n := s.Worker(contract.RoleWorkflow).Metric("temporal_sticky_cache_total_forced_eviction"); n < 10 {
+		t.Errorf("flows left the worker's memory %v times", n)
 	}
 }
 
