@@ -80,6 +80,7 @@ type Stack struct {
 	workerEnv []string
 	env       []string // of starter and webhook
 	customers atomic.Int64
+	door      string // its address, once it is needed
 }
 
 // NewStack starts a Parley and waits until it is ready. Everything is stopped when the test ends.

@@ -36,7 +36,8 @@ func (s *Simulator) clearScript(w http.ResponseWriter, _ *http.Request) {
 // setDoor answers where the door is, for a base URL.
 func (s *Simulator) setDoor(w http.ResponseWriter, r *http.Request) {
 	var wanted struct {
-		State DoorState `json:"state"`
+		State   DoorState `json:"state"`
+		Address string    `json:"address"`
 	}
 	if !readJSON(w, r, &wanted) {
 		return
@@ -47,7 +48,7 @@ func (s *Simulator) setDoor(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, fmt.Errorf("state: want open, closed or stalled, got %q", wanted.State))
 		return
 	}
-	address, err := s.door.set(r.Context(), wanted.State)
+	address, err := s.door.set(r.Context(), wanted.State, wanted.Address)
 	if err != nil {
 		writeJSON(w, http.StatusConflict, map[string]string{"error": err.Error()}) // somebody took the port meanwhile
 		return

@@ -23,7 +23,7 @@
 //	DELETE /simulate/script    everything is normal again
 //	PUT    /simulate/token     {auth_token, api_only, secondary}: the account's token from now on; api_only: webhooks keep theirs;
 //	                           secondary: the API takes it beside the present one, as Twilio does until it is promoted
-//	PUT    /simulate/door      {state}: open, closed or stalled; answers {address}
+//	PUT    /simulate/door      {state, address}: open, closed or stalled; answers {address}, where it stays unless another is asked for
 //
 // # A message
 //

@@ -1,6 +1,7 @@
 package twiliosim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -28,17 +29,17 @@ type door struct {
 	api http.Handler
 
 	mu      sync.Mutex
-	address string // kept from the first state on
+	address string // kept from the first state on, unless another is asked for
 	shut    func() // ends the present state and its connections
 }
 
-// set puts the door into a state and returns its address, which stays the same.
-func (d *door) set(ctx context.Context, state DoorState) (address string, err error) {
+// set puts the door into a state and returns its address, which stays the same while none is wanted.
+func (d *door) set(ctx context.Context, state DoorState, wanted string) (address string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.shut()
 	d.shut = func() {}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", d.address)
+	listener, err := (&net.ListenConfig{Control: controlLoopback}).Listen(ctx, "tcp", cmp.Or(wanted, d.address))
 	if err != nil {
 		return "", fmt.Errorf("open the door: %w", err)
 	}

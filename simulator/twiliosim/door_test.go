@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/internal/domain"
+	"parley/internal/testkit"
 	"parley/internal/twilio"
 	"parley/simulator/twiliosim"
 )
@@ -14,8 +15,13 @@ import (
 // door puts the door into a state and returns its address.
 func (r *rig) door(state twiliosim.DoorState) string {
 	r.Helper()
+	wanted := map[string]string{"state": string(state)}
+	if r.doorway == "" { // said once, and kept; a port that the system chose could be somebody else's while the door is closed
+		r.doorway = testkit.Port(r.T)
+		wanted["address"] = r.doorway
+	}
 	var answered struct{ Address, Error string }
-	if status := r.control(http.MethodPut, "/simulate/door", map[string]twiliosim.DoorState{"state": state}, &answered); status != http.StatusOK {
+	if status := r.control(http.MethodPut, "/simulate/door", wanted, &answered); status != http.StatusOK {
 		r.Fatalf("door: %d %s", status, answered.Error)
 	}
 	return answered.Address
@@ -83,6 +89,11 @@ func TestDoorRefuses(t *testing.T) {
 	for _, state := range []string{"", "ajar"} {
 		if status := r.control(http.MethodPut, "/simulate/door", map[string]string{"state": state}, nil); status != http.StatusBadRequest {
 			t.Errorf("%q: %d", state, status)
+		}
+	}
+	for _, address := range []string{":0", "0.0.0.0:0"} { // the network's
+		if status := r.control(http.MethodPut, "/simulate/door", map[string]string{"state": "open", "address": address}, nil); status == http.StatusOK {
+			t.Errorf("the door is at %s", address)
 		}
 	}
 }

@@ -39,6 +39,7 @@ type rig struct {
 	url     string // the simulator's
 	webhook *webhook
 	stop    func() // ends the simulator
+	doorway string // the door's address, once it is needed
 }
 
 // login is the right one.
