@@ -50,6 +50,9 @@ type Process struct {
 // Postgres hold their work.
 const defaultGrace = 5 * time.Second
 
+// lastLinesWithin bounds the reading of what a child printed before it ended.
+const lastLinesWithin = 10 * time.Second
+
 // Start runs the command under a guard. It returns when the child is running, or why it could not be.
 func (g Guard) Start(c Command) (*Process, error) {
 	if c.StopSignal == 0 {
@@ -92,22 +95,20 @@ func (g Guard) Start(c Command) (*Process, error) {
 		_ = cmd.Wait()
 		return nil, fmt.Errorf("start %s: %s", c.Path, text)
 	}
-	read := make(chan struct{})
-	go func() { reading.Wait(); close(read) }()
-	go p.wait(read)
+	go p.wait(&reading, pipes.output.read, pipes.errors.read)
 	return p, nil
 }
 
 // wait sees the guard end, and with it the child; a guard that was killed leaves the child to be ended here.
-func (p *Process) wait(read <-chan struct{}) {
+func (p *Process) wait(reading *sync.WaitGroup, outputs ...*os.File) {
 	_ = p.guard.Wait()
 	if status, ok := p.guard.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 	}
-	select { // the last lines; a grandchild of the child may hold the pipe open, which must not hold up anybody
-	case <-read:
-	case <-time.After(time.Second):
+	for _, output := range outputs { // a grandchild of the child may hold the pipe open, which must not hold up anybody
+		_ = output.SetReadDeadline(time.Now().Add(lastLinesWithin))
 	}
+	reading.Wait()
 	p.release()
 	close(p.ended)
 }
@@ -179,7 +180,7 @@ func lastLines(text string, n int) string {
 // maxLine bounds a line of a child's output; the rest of a longer one is dropped.
 const maxLine = 64 << 10
 
-// readLines hands the output on, line by line, until every holder of the pipe has closed it.
+// readLines hands the output on, line by line, until every holder of the pipe has closed it, or its deadline is over.
 func readLines(file *os.File, line func(string)) {
 	defer closeAll(file)
 	reader := bufio.NewReaderSize(file, maxLine)
