@@ -33,7 +33,7 @@ func script(t *testing.T, g localstack.Guard, text string, change func(*localsta
 	ready := make(chan struct{})
 	var once sync.Once
 	command := localstack.Command{
-		Path: "/bin/sh", Args: []string{"-c", text}, Env: []string{"PATH=" + os.Getenv("PATH")}, Dir: "/", Grace: time.Second,
+		Path: "/bin/sh", Args: []string{"-c", text}, Env: []string{"PATH=" + os.Getenv("PATH")}, Dir: "/", Grace: 30 * time.Second,
 		Output: func(line string) {
 			if line == "ready" {
 				once.Do(func() { close(ready) })
@@ -51,7 +51,7 @@ func script(t *testing.T, g localstack.Guard, text string, change func(*localsta
 	select {
 	case <-ready:
 	case <-process.Ended():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the script did not begin")
 	}
 	return process
@@ -73,7 +73,12 @@ func TestAGuardedProcessStopsAsItIsTold(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			process := script(t, g, tt.script, func(c *localstack.Command) { c.StopSignal = tt.signal })
+			process := script(t, g, tt.script, func(c *localstack.Command) {
+				c.StopSignal = tt.signal
+				if tt.exitCode == 128+9 {
+					c.Grace = time.Second
+				}
+			})
 			if tt.exitCode == 5 {
 				<-process.Ended()
 			}
@@ -90,7 +95,7 @@ func TestAGuardedProcessStopsAsItIsTold(t *testing.T) {
 
 // gone returns nil when no process has the id any more.
 func gone(pid int) error {
-	for range 50 {
+	for range 300 {
 		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			return nil
 		}
@@ -163,7 +168,9 @@ func TestAGuardHoldsTheLockOfItsStarter(t *testing.T) {
 		t.Errorf("the lock is free while a guard lives: %v", err)
 	}
 	process.Stop()
-	free, err := localstack.TryLock(path)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	free, err := localstack.Lock(ctx, path) // a process that another test is just starting has the file too, until its program runs
 	if err != nil {
 		t.Fatalf("the lock is not free after the last guard: %v", err)
 	}
