@@ -41,7 +41,7 @@ func TestUnhealthy(t *testing.T) {
 	}{
 		{"an answer other than 200", sick, domain.KindUnavailable, "503"},
 		{"a redirect is not an answer", elsewhere, domain.KindUnavailable, "302"},
-		{"nobody listens", closedPort(t), domain.KindUnavailable, "refused"},
+		{"nobody listens", "127.0.0.1:1", domain.KindUnavailable, "refused"},
 		{"a port that is chosen at start", "127.0.0.1:0", domain.KindConfiguration, "fixed port"},
 		{"no port", "127.0.0.1", domain.KindConfiguration, "fixed port"},
 		{"nothing", "", domain.KindConfiguration, "fixed port"},
@@ -74,14 +74,4 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
-}
-
-func closedPort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
