@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // database/sql's driver, which the migrations use
 
@@ -61,12 +63,24 @@ func newDatabase(t testing.TB, template string) string {
 		t.Fatalf("testkit: postgres: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := execute(server, "DROP DATABASE "+quote(name)+" WITH (FORCE)"); err != nil {
+		drop := func() error { return execute(server, "DROP DATABASE "+quote(name)+" WITH (FORCE)") }
+		err := drop()
+		for deadline := time.Now().Add(databaseWithin); inUse(err) && time.Now().Before(deadline); {
+			err = drop()
+		}
+		if err != nil {
 			t.Errorf("testkit: postgres: %v", err)
 		}
 	})
 	t.Logf("testkit: database %s at %s", name, localstack.Redact(server))
 	return inDatabase(server, name)
+}
+
+// inUse says whether a database could not be dropped for its connections: Postgres waits 5 s for those that FORCE ends, which
+// takes longer on a machine that is busy with other tests.
+func inUse(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refused.Code == "55006"
 }
 
 // makeTemplate makes the database that others are copied from, unless another test process has; its name tells the

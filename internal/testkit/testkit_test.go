@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 	"parley/internal/testkit"
 	"parley/migrations"
 )
+
+const soon = 2 * time.Minute // bounds what comes in a second on an idle machine
 
 func TestEveryTestHasADatabaseOfItsOwn(t *testing.T) {
 	t.Parallel()
@@ -84,6 +85,8 @@ func TestOpenAIDoesAsItIsTold(t *testing.T) {
 		testkit.ModelAnswer{Text: "Yes."},
 	)
 	call := func(ctx context.Context) (*http.Response, error) {
+		ctx, cancel := context.WithTimeout(ctx, soon)
+		t.Cleanup(cancel)
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/chat/completions",
 			strings.NewReader(`{"model": "m", "messages": [{"role": "user", "content": "Hello"}]}`))
 		if err != nil {
@@ -100,9 +103,13 @@ func TestOpenAIDoesAsItIsTold(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") != "2" {
 		t.Errorf("first: %v, %v", response, err)
 	}
-	impatient, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	impatient, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := call(impatient); !errors.Is(err, context.DeadlineExceeded) {
+	second := make(chan error, 1)
+	go func() { _, err := call(impatient); second <- err }()
+	testkit.EventuallyTrue(t, soon, "the second call has come", func() bool { return len(server.Calls()) == 2 })
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) {
 		t.Errorf("second: %v", err)
 	}
 	if response, err := call(t.Context()); err != nil || response.StatusCode != http.StatusUnauthorized {
@@ -125,7 +132,7 @@ func TestNothingOfTheDeveloperIsUsed(t *testing.T) { //nolint:paralleltest // it
 	for _, name := range []string{"dev", "starter", "webhook", "worker", "simulator"} {
 		testkit.Binary(t, name) // before HOME changes, where the build cache is
 	}
-	home, dead := t.TempDir(), deadAddress(t)
+	home, dead := t.TempDir(), "127.0.0.1:1"
 	for _, dir := range []string{".config/temporalio", ".config/temporal", "Library/Application Support/temporalio"} {
 		profile := filepath.Join(home, dir, "temporal.toml")
 		text := fmt.Sprintf("[profile.default]\naddress = %q\nnamespace = \"production\"\n", dead)
@@ -145,20 +152,9 @@ func TestNothingOfTheDeveloperIsUsed(t *testing.T) { //nolint:paralleltest // it
 	stack := testkit.NewStack(t, testkit.Options{})
 	customer := stack.Customer()
 	stack.Say(customer, "Is anybody there?")
-	if answers := stack.AwaitAnswers(customer, 1, 30*time.Second); len(answers) != 1 {
+	if answers := stack.AwaitAnswers(customer, 1, soon); len(answers) != 1 {
 		t.Errorf("answers: %+v", answers)
 	}
-}
-
-// deadAddress is one where nobody listens.
-func deadAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func TestAProcessLivesSeveralTimes(t *testing.T) {
@@ -184,7 +180,7 @@ func TestAProcessLivesSeveralTimes(t *testing.T) {
 	stack.Webhook.AwaitReady()
 	customer := stack.Customer()
 	sid := stack.Say(customer, "Are you there again?")
-	if answers := stack.AwaitAnswers(customer, 1, 30*time.Second); answers[0].From != stack.Company || stack.Creates(customer) != 1 {
+	if answers := stack.AwaitAnswers(customer, 1, soon); answers[0].From != stack.Company || stack.Creates(customer) != 1 {
 		t.Errorf("answers: %+v, %d creates", answers, stack.Creates(customer))
 	}
 	if shown := stack.Starter("show", stack.WorkflowID(sid), "--json"); !strings.Contains(shown, sid) {
@@ -193,7 +189,8 @@ func TestAProcessLivesSeveralTimes(t *testing.T) {
 	if result := stack.TryStarter("show", "no-such-message"); result.ExitCode == 0 {
 		t.Errorf("starter show of nothing: %+v", result)
 	}
-	if code := billing.Stop(); code != 0 {
+	billing.Signal(syscall.SIGTERM)
+	if code := billing.Wait(soon); code != 0 {
 		t.Errorf("a worker that was told to stop ended with %d", code)
 	}
 }
@@ -212,10 +209,8 @@ func TestAScriptedTwilio(t *testing.T) {
 	if requests := stack.Requests(); requests.Creates != 0 {
 		t.Errorf("through a closed door: %+v", requests)
 	}
-	if opened := stack.Door(testkit.DoorOpen); opened != door {
-		t.Errorf("the door moved from %s to %s", door, opened)
-	}
-	if answers := stack.AwaitAnswers(customer, 1, 30*time.Second); len(answers) != 1 || stack.Accepted(customer) != 1 {
+	stack.Door(testkit.DoorOpen)
+	if answers := stack.AwaitAnswers(customer, 1, soon); len(answers) != 1 || stack.Accepted(customer) != 1 {
 		t.Errorf("answers: %+v, %+v", answers, stack.Requests())
 	}
 	if twins := stack.Messages(); !twins[len(twins)-1].Twin {
@@ -226,7 +221,7 @@ func TestAScriptedTwilio(t *testing.T) {
 	stack.SetAPIToken("wrong")
 	customer = stack.Customer()
 	stack.Say(customer, "And now?") // believed, all the same
-	testkit.EventuallyTrue(t, 30*time.Second, "the answer is refused", func() bool { return stack.Creates(customer) == 1 })
+	testkit.EventuallyTrue(t, soon, "the answer is refused", func() bool { return stack.Creates(customer) == 1 })
 	stack.SetAPIToken(stack.AuthToken)
 	if accepted := stack.Accepted(customer); accepted != 0 {
 		t.Errorf("%d messages accepted with a wrong token", accepted)
