@@ -59,6 +59,7 @@ func (s *store) another() *store {
 // newStore is for tests of what happens to messages: whatever it was, the books balance in the end.
 func newStore(t *testing.T) *store {
 	t.Helper()
+	passTheEndOfAMonth()
 	s := emptyStore(t)
 	for _, owner := range []struct{ id, account string }{{acme, account}, {rival, rivals}} {
 		must(t, s.directory.AddOwner(t.Context(), domain.Owner{OwnerID: owner.id, Name: strings.ToUpper(owner.id)}))
@@ -67,6 +68,15 @@ func newStore(t *testing.T) *store {
 	must(t, s.directory.AddSender(t.Context(), domain.Sender{AccountSid: account, Channel: domain.ChannelSMS, Address: ourNumber, OwnerID: acme}))
 	t.Cleanup(func() { s.balanced(t) })
 	return s
+}
+
+// passTheEndOfAMonth waits until a month that is about to end has ended: what a test reserves, charges and reads is of one month.
+func passTheEndOfAMonth() {
+	now := time.Now().UTC()
+	end := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC)
+	if left := end.Sub(now); left < 5*time.Minute {
+		time.Sleep(left)
+	}
 }
 
 func emptyStore(t *testing.T) *store {
@@ -370,6 +380,11 @@ func insist[T any](ctx context.Context, ask func(context.Context) (T, error)) (a
 			return answer, err
 		}
 	}
+}
+
+// insistOn is insist for a call that takes one value.
+func insistOn[In, Out any](ctx context.Context, call func(context.Context, In) (Out, error), in In) (Out, error) {
+	return insist(ctx, func(ctx context.Context) (Out, error) { return call(ctx, in) })
 }
 
 func must(t *testing.T, err error) {
