@@ -216,11 +216,11 @@ func TestTimeOut(t *testing.T) {
 		words string
 	}{
 		"time-out": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 500*time.Millisecond)
+			return context.WithTimeout(ctx, 3*time.Second)
 		}, "time-out"},
 		"cancelled": {func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(500*time.Millisecond, cancel)
+			time.AfterFunc(3*time.Second, cancel)
 			return ctx, cancel
 		}, "cancelled"},
 	} {
