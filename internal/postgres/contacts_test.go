@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +53,14 @@ func TestResolveContact(t *testing.T) {
 	wantKind(t, err, domain.KindNotFound)
 }
 
+func (s *store) insistOnContact(ctx context.Context, person domain.Person) error {
+	_, err := insist(ctx, func(ctx context.Context) (string, error) {
+		contactID, _, err := s.messages.ResolveContact(ctx, acme, person)
+		return contactID, err
+	})
+	return err
+}
+
 // RecordInbound and ResolveContact run beside each other in every flow, for a person whom nobody has seen before.
 func TestContactRecordedAndResolvedAtOnce(t *testing.T) {
 	t.Parallel()
@@ -60,15 +69,14 @@ func TestContactRecordedAndResolvedAtOnce(t *testing.T) {
 	number := func(i int) string { return fmt.Sprintf("+1555777%04d", i/4) }
 	for _, err := range together(people*4, func(i int) error {
 		if i%2 == 0 {
-			_, _, err := s.messages.ResolveContact(t.Context(), acme, domain.Person{Address: domain.Address{Channel: domain.ChannelSMS, Value: number(i)}})
-			return err
+			return s.insistOnContact(t.Context(), domain.Person{Address: domain.Address{Channel: domain.ChannelSMS, Value: number(i)}})
 		}
 		in := received("Hello")
 		in.Received.From = number(i)
 		if i%4 == 3 { // the same person writes to another number of ours
 			in.Received.To = "+15550001112"
 		}
-		_, err := s.messages.RecordInbound(t.Context(), in)
+		_, err := insistOn(t.Context(), s.messages.RecordInbound, in)
 		return err
 	}) {
 		must(t, err)
@@ -196,14 +204,13 @@ func TestOnePersonSeenManyTimesAtOnce(t *testing.T) {
 		in.Received.To = ours
 		switch i % 4 {
 		case 0:
-			_, _, err := s.messages.ResolveContact(t.Context(), acme, whatsapp(t, number, id))
-			return err
+			return s.insistOnContact(t.Context(), whatsapp(t, number, id))
 		case 1:
 			in.Received.From = id
 		default:
 			in.Received.From, in.Received.Other = number, map[string][]string{"ExternalUserId": {id}}
 		}
-		_, err := s.messages.RecordInbound(t.Context(), in)
+		_, err := insistOn(t.Context(), s.messages.RecordInbound, in)
 		return err
 	}) {
 		must(t, err)

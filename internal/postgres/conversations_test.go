@@ -314,12 +314,12 @@ func TestMessagesAndClosingAtOnce(t *testing.T) {
 		must(t, err)
 		for _, err := range together(parallelism-2, func(i int) error {
 			if i < 4 {
-				_, err := s.messages.CloseIdleConversations(t.Context(), idleBatch)
+				_, err := insistOn(t.Context(), s.messages.CloseIdleConversations, idleBatch)
 				return err
 			}
 			in := received(fmt.Sprint("Message ", i))
 			in.Received.From = people[i%len(people)].person
-			_, err := s.messages.RecordInbound(t.Context(), in)
+			_, err := insistOn(t.Context(), s.messages.RecordInbound, in)
 			return err
 		}) {
 			must(t, err)

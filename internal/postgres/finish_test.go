@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -332,7 +333,7 @@ func TestReserveAndSettleAtOnce(t *testing.T) {
 	s := newStore(t)
 	f := s.inbound(t, "Hello", "An answer")
 	for _, err := range together(10, func(int) error {
-		_, err := s.messages.Reserve(t.Context(), f.reservation())
+		_, err := insistOn(t.Context(), s.messages.Reserve, f.reservation())
 		return err
 	}) {
 		must(t, err)
@@ -340,10 +341,10 @@ func TestReserveAndSettleAtOnce(t *testing.T) {
 	f.send(t, 1, 1)
 	for _, err := range together(10, func(i int) error {
 		if i%2 == 0 {
-			_, err := s.messages.Settle(t.Context(), acme, f.workflowID, f.messageID)
+			_, err := insist(t.Context(), func(ctx context.Context) (int, error) { return s.messages.Settle(ctx, acme, f.workflowID, f.messageID) })
 			return err
 		}
-		_, err := s.messages.Finish(t.Context(), f.newFinish(domain.OutcomeReplied, ""))
+		_, err := insistOn(t.Context(), s.messages.Finish, f.newFinish(domain.OutcomeReplied, ""))
 		return err
 	}) {
 		must(t, err)

@@ -238,7 +238,7 @@ func TestOneMessageRecordedManyTimesAtOnce(t *testing.T) {
 		err      error
 	}
 	results := together(50, func(int) result {
-		recorded, err := s.messages.RecordInbound(t.Context(), in)
+		recorded, err := insistOn(t.Context(), s.messages.RecordInbound, in)
 		return result{recorded, err}
 	})
 	for _, r := range results {
@@ -254,10 +254,10 @@ func TestMessagesOfOnePairRecordedAtOnceTakeEveryPlaceOnce(t *testing.T) {
 	s := newStore(t)
 	for _, err := range together(20, func(i int) error {
 		if i%4 == 0 {
-			_, err := s.messages.RecordOutbound(t.Context(), outbound(fmt.Sprintf("ours %d", i)))
+			_, err := insistOn(t.Context(), s.messages.RecordOutbound, outbound(fmt.Sprintf("ours %d", i)))
 			return err
 		}
-		_, err := s.messages.RecordInbound(t.Context(), received(fmt.Sprintf("theirs %d", i)))
+		_, err := insistOn(t.Context(), s.messages.RecordInbound, received(fmt.Sprintf("theirs %d", i)))
 		return err
 	}) {
 		must(t, err)
