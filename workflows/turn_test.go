@@ -165,36 +165,28 @@ func TestAQuietWindow(t *testing.T) {
 	}
 }
 
-func TestWhoDoesNotWantToBeWrittenToCostsNothing(t *testing.T) {
+func TestAMessageThatGetsNoAnswerCostsNothing(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyPending, Denied: true})
-	if result := r.inbound(); result.Outcome != domain.OutcomeDenied {
-		t.Errorf("ended %+v", result)
+	for outcome, test := range map[contract.Outcome]struct {
+		stored contract.Recorded
+		words  string
+	}{
+		domain.OutcomeDenied:  {contract.Recorded{ReplyState: domain.ReplyPending, Denied: true}, "does not want to be written to"},
+		domain.OutcomeLooping: {contract.Recorded{ReplyState: domain.ReplyNotNeeded, Looping: true}, "starter conversation resume"},
+		domain.OutcomeBlocked: {contract.Recorded{ReplyState: domain.ReplyNotNeeded, Unreachable: true}, "nobody can write to the sender"},
+	} {
+		t.Run(string(outcome), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			test.stored.MessageID = messageID
+			r.recordInbound.returns(test.stored)
+			if result := r.inbound(); result.Outcome != outcome {
+				t.Errorf("ended %+v", result)
+			}
+			r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
+			r.wantFinish(outcome, test.words)
+		})
 	}
-	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
-}
-
-func TestAMessageOfALoopingConversationCostsNothing(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyNotNeeded, Looping: true})
-	if result := r.inbound(); result.Outcome != domain.OutcomeLooping {
-		t.Errorf("ended %+v", result)
-	}
-	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
-	r.wantFinish(domain.OutcomeLooping, "starter conversation resume")
-}
-
-func TestAMessageOfSomebodyWhomNobodyCanWriteToCostsNothing(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.recordInbound.returns(contract.Recorded{MessageID: messageID, ReplyState: domain.ReplyNotNeeded, Unreachable: true})
-	if result := r.inbound(); result.Outcome != domain.OutcomeBlocked {
-		t.Errorf("ended %+v", result)
-	}
-	r.wantCalls("account.Resolve", "identity.Resolve persistence.RecordInbound", "persistence.Finish")
-	r.wantFinish(domain.OutcomeBlocked, "nobody can write to the sender")
 }
 
 func TestOverQuota(t *testing.T) {
