@@ -286,6 +286,36 @@ func TestCommandsWithoutAWorkerAreLeftAsSignals(t *testing.T) {
 	}
 }
 
+// Who has not named the park has not seen it, whether the flow says so or its row.
+func TestASendOfUnknownFateIsDecidedByItsParksNameAlone(t *testing.T) {
+	t.Parallel()
+	for name, answers := range map[string]func() (contract.StatusResult, error){
+		"a worker answers": func() (contract.StatusResult, error) {
+			return contract.StatusResult{Park: &contract.Park{Name: "run-1/2", Step: contract.LookUp.Name, Unknown: true}}, nil
+		},
+		"the row alone tells": nil,
+	} {
+		for _, command := range []string{contract.RetryCommand, contract.AbandonCommand} {
+			t.Run(name+", "+command, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newStarter(faketemporal.Flow{ID: parkedID, Stage: contract.StageParked, Answers: answers, Takes: func(string, contract.Command) error {
+						t.Error("the flow was told")
+						return nil
+					}})
+					s.messages[parkedID] = domain.Trace{Message: domain.TracedMessage{WorkflowID: parkedID, Park: "run-1/2", ParkStep: contract.LookUp.Name}}
+					if _, err := s.must(t, 4, command, parkedID); !strings.Contains(err.Error(), "--park run-1/2") {
+						t.Errorf("got %v", err)
+					}
+					if len(s.temporal.Signals) != 0 {
+						t.Errorf("left as %+v", s.temporal.Signals)
+					}
+				})
+			})
+		}
+	}
+}
+
 // The operator is told whether the deadline is still ahead.
 func TestParkedTellsOfTheDeadline(t *testing.T) {
 	t.Parallel()

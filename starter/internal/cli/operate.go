@@ -119,8 +119,7 @@ func (c *commands) presentPark(ctx context.Context, flows *flow.Flows, workflowI
 	status, err := flows.Status(ctx, workflowID)
 	switch {
 	case err == nil && status.Park != nil && status.Park.Unknown:
-		return "", domain.Errorf(domain.KindConflict,
-			"whether the message of flow %s was sent is unknown: look at it first, then name the park that you saw: --park %s", workflowID, status.Park.Name)
+		return "", unknownSend(workflowID, status.Park.Name)
 	case err == nil && status.Park != nil:
 		return status.Park.Name, nil
 	case err == nil:
@@ -129,9 +128,17 @@ func (c *commands) presentPark(ctx context.Context, flows *flow.Flows, workflowI
 		return "", err
 	}
 	if trace, err := c.trace(ctx, workflowID); err == nil {
+		if trace.Message.ParkStep == contract.LookUp.Name {
+			return "", unknownSend(workflowID, trace.Message.Park)
+		}
 		return trace.Message.Park, nil
 	}
 	return "", nil
+}
+
+func unknownSend(workflowID, park string) error {
+	return domain.Errorf(domain.KindConflict,
+		"whether the message of flow %s was sent is unknown: look at it first, then name the park that you saw: --park %s", workflowID, park)
 }
 
 func (c *commands) cancel() *cobra.Command {
