@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -114,6 +115,9 @@ func NewStack(t testing.TB, o Options) *Stack {
 	s.Starter("secrets", "keygen", "--out", s.PayloadKeysetFile)
 	s.Temporal.Client = s.Temporal.encrypted(t, s.PayloadKeysetFile)
 	s.Starter("setup")
+	if !o.OwnServers {
+		t.Cleanup(s.unschedule)
+	}
 	s.setUpOwner(o)
 
 	s.Simulator = Start(t, "simulator", "PARLEY_SIMULATOR_LISTEN="+simulator, "TWILIO_ACCOUNT_SID="+s.AccountSid,
@@ -123,6 +127,15 @@ func NewStack(t testing.TB, o Options) *Stack {
 	s.startWorkers(o.PerRole)
 	s.Webhook.AwaitReady()
 	return s
+}
+
+// unschedule deletes the schedules of a stack that is over: on the server that all tests share they would go on, all of them at each full minute.
+func (s *Stack) unschedule() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), 10*time.Second)
+	defer cancel()
+	for _, schedule := range contract.Schedules() {
+		_ = s.Temporal.Client.ScheduleClient().GetHandle(ctx, schedule.ID()).Delete(ctx) // one that stays costs time, and no test depends on it
+	}
 }
 
 // connections returns a pool of few connections. Each is tried before it is used: its server may have been stopped.
