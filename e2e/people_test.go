@@ -24,7 +24,7 @@ func addTenant(t *testing.T, s *testkit.Stack, owner, number string) tenant {
 
 // hears has a person write to the tenant, and returns the flow.
 func (o tenant) hears(s *testkit.Stack, person, body string) (workflowID string) {
-	return s.WorkflowID(s.Deliver(testkit.Inbound{From: person, To: o.number, Body: body}).MessageSid)
+	return s.WorkflowID(s.SayTo(o.number, person, body))
 }
 
 // contacts is who the tenant's command line shows.

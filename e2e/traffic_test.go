@@ -54,7 +54,28 @@ func startTraffic(t *testing.T, s *testkit.Stack, every time.Duration) (x *traff
 	return x, func() { close(end); writing.Wait() }
 }
 
-// outcomes returns who was told 200, by workflow, and how many were told 503; nothing else was said.
+// comeBack says again what was answered with 503, which asks for that.
+func (x *traffic) comeBack(t *testing.T, s *testkit.Stack) {
+	t.Helper()
+	testkit.Eventually(t, soon, func() error {
+		for sid, answer := range x.answers {
+			if answer.StatusCode != http.StatusServiceUnavailable {
+				continue
+			}
+			if x.answers[sid] = s.Deliver(message(x.people[sid], sid)); x.answers[sid].StatusCode == http.StatusServiceUnavailable {
+				return fmt.Errorf("answered %+v", x.answers[sid])
+			}
+		}
+		return nil
+	})
+}
+
+// message is what a person of the traffic says.
+func message(person, sid string) testkit.Inbound {
+	return testkit.Inbound{From: person, Body: "Hello from " + person, MessageSid: sid}
+}
+
+// outcomes returns who was told 200, by workflow, and how many were told 503, or nothing in the time that the simulator waits; nothing else was said.
 func (x *traffic) outcomes(t *testing.T, s *testkit.Stack) (acknowledged map[string]string, unavailable int) {
 	t.Helper()
 	acknowledged = map[string]string{}
@@ -62,7 +83,7 @@ func (x *traffic) outcomes(t *testing.T, s *testkit.Stack) (acknowledged map[str
 		switch answer.StatusCode {
 		case http.StatusOK:
 			acknowledged[s.WorkflowID(sid)] = x.people[sid]
-		case http.StatusServiceUnavailable:
+		case http.StatusServiceUnavailable, 0:
 			unavailable++
 		default:
 			t.Errorf("answered %+v", answer)
@@ -75,7 +96,7 @@ func (x *traffic) say(s *testkit.Stack) {
 	x.mu.Lock()
 	person, phase := s.Customer(), x.phase
 	x.mu.Unlock()
-	answer := s.Deliver(testkit.Inbound{From: person, Body: "Hello from " + person})
+	answer := s.Deliver(message(person, ""))
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.answers[answer.MessageSid], x.people[answer.MessageSid] = answer, person
