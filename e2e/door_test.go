@@ -50,7 +50,9 @@ func slowClients(t *testing.T, s *testkit.Stack) {
 	defer pace.Stop()
 	testkit.Eventually(t, 2*time.Minute, func() error {
 		<-pace.C
-		s.Say(s.Customer(), "hello")
+		if answer := s.Deliver(testkit.Inbound{From: s.Customer(), Body: "hello"}); answer.StatusCode != http.StatusOK {
+			t.Fatalf("answered %+v", answer)
+		}
 		taken++
 		beside = max(beside, clients.Open())
 		if inHeader, inBody := clients.Cut(); inHeader < slow/2 || inBody < slow/2 || taken < genuine {
@@ -80,7 +82,7 @@ func flood(t *testing.T, s *testkit.Stack) {
 		statuses[status] += n
 	}
 	took := time.Since(began)
-	lists, credentials, held = loads("list")-lists, loads("account")-credentials, heldMemory(s.Webhook)-held
+	lists, credentials = loads("list")-lists, loads("account")-credentials
 	lines = len(s.Webhook.Logs()) - lines
 
 	s.AwaitAnswers(person, 1, soon)
@@ -95,15 +97,22 @@ func flood(t *testing.T, s *testkit.Stack) {
 	if bound := 7 + int(took/time.Second) + int(took/(15*time.Second)); credentials > bound {
 		t.Errorf("an account was loaded %d times in %s, want %d at most", credentials, took, bound)
 	}
-	if held > most {
-		t.Errorf("the webhook holds %d bytes more than before, want below %d", held, most)
-	}
+	more := 0
+	testkit.Eventually(t, collectedWithin, func() error {
+		if more = heldMemory(s.Webhook) - held; more > most {
+			return fmt.Errorf("the webhook holds %d bytes more than before, want below %d", more, most)
+		}
+		return nil
+	})
 	if bound := 400 + 10*int(took/time.Second); lines > bound {
 		t.Errorf("%d lines were logged, want %d at most", lines, bound)
 	}
 	t.Logf("%d requests in %s: answered with the %d before %v, %d loads of the list and %d of the account, %+.1f MB held, %d lines logged",
-		requests, took.Round(time.Millisecond), warmUp, statuses, lists, credentials, float64(held)/(1<<20), lines)
+		requests, took.Round(time.Millisecond), warmUp, statuses, lists, credentials, float64(more)/(1<<20), lines)
 }
+
+// collectedWithin bounds the time until what nothing refers to is given back: Go collects every two minutes at the latest.
+const collectedWithin = 3 * time.Minute
 
 // heldMemory is what a process holds of the machine's memory, in bytes: all that Go has taken and not given back, its high-water mark while
 // that grows.
