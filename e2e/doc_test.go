@@ -38,11 +38,26 @@ type shown struct {
 
 func show(t *testing.T, s *testkit.Stack, id string) shown {
 	t.Helper()
-	var result shown
-	if err := json.Unmarshal([]byte(s.Starter("show", id, "--json")), &result); err != nil {
+	result, err := tryShow(t, s, id)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return result
+}
+
+// tryShow is show for who waits: what was just said may be in the spool yet, and a server may be busy.
+func tryShow(t *testing.T, s *testkit.Stack, id string) (result shown, err error) {
+	t.Helper()
+	printed := s.TryStarter("show", id, "--json")
+	switch printed.ExitCode {
+	case 0:
+		err = json.Unmarshal([]byte(printed.Stdout), &result)
+	case 3, 6: // not found, unavailable
+		err = fmt.Errorf("starter show %s: exit code %d: %s", id, printed.ExitCode, printed.Stderr)
+	default:
+		t.Fatalf("starter show %s: %+v", id, printed)
+	}
+	return result, err
 }
 
 // awaitParked waits until a flow is parked at a step and returns the park.
@@ -50,7 +65,10 @@ func awaitParked(t *testing.T, s *testkit.Stack, workflowID, step string) contra
 	t.Helper()
 	var park contract.Park
 	testkit.Eventually(t, soon, func() error {
-		result := show(t, s, workflowID)
+		result, err := tryShow(t, s, workflowID)
+		if err != nil {
+			return err
+		}
 		if result.Status == nil || result.Status.Park == nil {
 			return fmt.Errorf("%s is not parked: %+v", workflowID, result.Status)
 		}
@@ -67,8 +85,10 @@ func awaitParked(t *testing.T, s *testkit.Stack, workflowID, step string) contra
 func awaitOutcome(t *testing.T, s *testkit.Stack, id string, want contract.Outcome) shown {
 	t.Helper()
 	var result shown
-	testkit.Eventually(t, soon, func() error {
-		result = show(t, s, id)
+	testkit.Eventually(t, soon, func() (err error) {
+		if result, err = tryShow(t, s, id); err != nil {
+			return err
+		}
 		if result.Trace == nil || result.Trace.Message.Outcome == "" {
 			return fmt.Errorf("%s is not over: %+v", id, result.Status)
 		}

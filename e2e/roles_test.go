@@ -20,8 +20,9 @@ func TestFlowsWaitForARoleThatIsDownAndGoOnWhenItIsBack(t *testing.T) {
 	}
 	for _, sid := range sids {
 		testkit.EventuallyTrue(t, soon, "the flow waits for billing", func() bool {
-			waits := show(t, s, s.WorkflowID(sid)).Flow.Waits
-			return len(waits) == 1 && waits[0].Step == contract.Reserve.Name && waits[0].State == "queued"
+			shown, err := tryShow(t, s, s.WorkflowID(sid))
+			waits := shown.Flow.Waits
+			return err == nil && len(waits) == 1 && waits[0].Step == contract.Reserve.Name && waits[0].State == "queued"
 		})
 	}
 	if entries := count(t, s, `SELECT count(*) FROM ledger`); entries != 0 {
@@ -38,11 +39,12 @@ func TestAHangingModelHoldsUpNothingElse(t *testing.T) {
 	t.Parallel()
 	model := testkit.OpenAI(t, testkit.ModelAnswer{Hang: true})
 	const slots = 2
+	const gaveUp = 50 * time.Second // the usual model_timeout: then it is asked again
 	s := testkit.NewStack(t, testkit.Options{PerRole: true, Env: slices.Concat(model.Env(), []string{"PARLEY_WORKER_SLOTS=2"})})
 	for range slots {
 		s.Say(s.Customer(), "hello")
 	}
-	testkit.EventuallyTrue(t, soon, "every slot of the model is held", func() bool { return len(model.Calls()) == slots })
+	testkit.EventuallyTrue(t, soon, "every slot of the model is held", func() bool { return len(model.Calls()) >= slots })
 
 	// Another flow sends, and its callbacks are stored, while the model still hangs.
 	person := s.Customer()
@@ -55,8 +57,8 @@ func TestAHangingModelHoldsUpNothingElse(t *testing.T) {
 	picture := s.Customer()
 	s.Deliver(testkit.Inbound{From: picture, Media: []testkit.InboundMedia{{URL: "https://api.twilio.com/media/1", ContentType: "image/jpeg"}}})
 	s.AwaitAnswers(picture, 1, soon)
-	if calls := len(model.Calls()); calls != slots {
-		t.Errorf("the model was called %d times, want %d: the slots were not held", calls, slots)
+	if calls := model.Calls(); len(calls) != slots && time.Since(calls[0].At) < gaveUp {
+		t.Errorf("the model was called %d times, want %d: the slots were not held", len(calls), slots)
 	}
 }
 
@@ -78,7 +80,7 @@ func TestWhatAModelDoesWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			model := testkit.OpenAI(t, test.script...)
-			s := testkit.NewStack(t, testkit.Options{Env: model.Env(), Settings: []string{"model_timeout=1s"}})
+			s := testkit.NewStack(t, testkit.Options{Env: model.Env(), Settings: []string{"model_timeout=10s"}})
 			person := s.Customer()
 			workflowID := s.WorkflowID(s.Say(person, "hello"))
 			if test.parks {
