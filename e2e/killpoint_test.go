@@ -66,7 +66,7 @@ func awaitWaiting(t *testing.T, s *testkit.Stack, n int) {
 }
 
 // claimed counts attempts that are begun and may still be posted, for long enough to do something about it.
-const claimed = `SELECT count(*) FROM send_attempts WHERE state = 'begun' AND clock_timestamp() < post_before - interval '4 s'`
+const claimed = `SELECT count(*) FROM send_attempts WHERE state = 'begun' AND clock_timestamp() < post_before - interval '5 s'`
 
 // awaitClaimed waits until so many attempts are claimed.
 func awaitClaimed(t *testing.T, s *testkit.Stack, n int) {

@@ -14,6 +14,11 @@ import (
 // A zombie is a messaging worker that is stopped in the middle of a send until Temporal has given it up and another worker has taken
 // the step over, and that then goes on as if nothing had happened.
 
+// impatient are roomy for a worker that is stopped: what it does is given up soon, and of unknown fate.
+func impatient() []string {
+	return []string{"post_within=1s", "send_timeout=1s", "look_ups=100ms,300ms,1s,2s,5s", "delivery_check=500ms", "delivery_grace=1s", "validity_period=5s"}
+}
+
 // busyWorker starts a messaging worker in place of the stack's own, that takes so many sends and then asks for nothing more: what it is
 // given while it is stopped would be lost for as long as that step may last.
 func busyWorker(t *testing.T, s *testkit.Stack, sends int, env ...string) *testkit.Process {
@@ -165,7 +170,7 @@ func TestAWorkerStoppedAfterItsPOSTDecidesNothingTwice(t *testing.T) {
 		"send_timeout=35s", "look_ups=14s,20s,30s,45s,90s", "delivery_check=500ms", "delivery_grace=1s",
 	}})
 	const (
-		held     = 8000    // longer than it takes until the worker is stopped
+		held     = 15000   // longer than it takes until the worker is stopped
 		neverMS  = 3600000 // longer than the test
 		listed   = 0       // its message is in Twilio's list
 		unlisted = 1       // its message is told of by the zombie alone
