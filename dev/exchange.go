@@ -19,7 +19,7 @@ import (
 const demoText = "Hello! Are you open on Saturday?"
 
 // answerWithin is how long an answer may take, a first one on a slow machine included.
-const answerWithin = 60 * time.Second
+const answerWithin = 2 * time.Minute
 
 // serve shows the first exchange and waits until ctx ends.
 func (s *stack) serve(ctx context.Context) error {

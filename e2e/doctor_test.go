@@ -122,10 +122,7 @@ func TestDoctorNamesWhatIsBrokenAndNothingElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := examine(t, s, broken.env...)
-			if err := h.differs(broken.check, broken.states, broken.says...); err != nil {
-				t.Error(err)
-			}
+			testkit.Eventually(t, soon, func() error { return examine(t, s, broken.env...).differs(broken.check, broken.states, broken.says...) })
 		})
 	}
 }
@@ -153,9 +150,9 @@ func breakASchedule(t *testing.T, s *testkit.Stack) {
 		t.Fatal(err)
 	}
 	warned := map[string]string{"schedules": "warning"}
-	if err := examine(t, s).differs("schedules", warned, contract.CloseIdle.Name+" is paused", "--unpause"); err != nil {
-		t.Error(err)
-	}
+	testkit.Eventually(t, soon, func() error {
+		return examine(t, s).differs("schedules", warned, contract.CloseIdle.Name+" is paused", "--unpause")
+	})
 	if err := schedule.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -187,9 +184,9 @@ func writeToNobody(t *testing.T, s *testkit.Stack) {
 func stopTheWebhook(t *testing.T, s *testkit.Stack) {
 	t.Helper()
 	s.Webhook.Stop()
-	if err := examine(t, s).differs("public URL", map[string]string{"public URL": "warning"}, "connection refused", "start a webhook"); err != nil {
-		t.Error(err)
-	}
+	testkit.Eventually(t, soon, func() error {
+		return examine(t, s).differs("public URL", map[string]string{"public URL": "warning"}, "connection refused", "start a webhook")
+	})
 	s.Webhook.Restart()
 }
 

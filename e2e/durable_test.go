@@ -137,7 +137,7 @@ func bothAreStopped(t *testing.T, s *testkit.Stack) {
 // answeredOnce waits for the one answer to a message, and for the spool to be empty but for what is refused.
 func answeredOnce(t *testing.T, s *testkit.Stack, person, sid string) {
 	t.Helper()
-	s.AwaitAnswers(person, 1, soon)
+	s.AwaitAnswers(person, 1, settledWithin)
 	awaitOutcome(t, s, sid, "replied")
 	awaitCount(t, s, 0, "messages in the spool", `SELECT count(*) FROM webhook_spool WHERE refusals = 0`)
 	exactly(t, s, person, 1)
