@@ -31,7 +31,7 @@ const marker = "grumblefitz"
 // what Postgres holds no token. Each of both is searched for something that was put there too.
 func TestNothingSecretIsStoredInClear(t *testing.T) {
 	t.Parallel()
-	s := testkit.NewStack(t, testkit.Options{OwnServers: true})
+	s := testkit.NewStack(t, testkit.Options{OwnServers: true, Settings: []string{"delivery_check=1m"}}) // no check is part of a usual history
 	said, keys := exchange(t, s), keysOf(t, s)
 
 	plantInTemporal(t, s)

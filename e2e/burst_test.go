@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -166,30 +165,27 @@ func TestBurstsOfManyPeople(t *testing.T) {
 	}
 	dies := 10 + random.IntN(people)
 	// The worker dies between its claims and their POSTs, for which it needs the credentials; the other one is stopped meanwhile.
-	killed, release, writing := false, func() {}, time.Now()
-	kill := func() {
-		killed = true
-		s.Worker(contract.RoleMessaging).Kill9()
-		release()
-		other.Signal(syscall.SIGCONT)
+	held, killed, release, goOn, writing := false, false, func() {}, func() {}, time.Now()
+	dying := func() bool {
+		if !held && s.Requests().Creates >= dies {
+			held, release = true, hold(t, s, `LOCK TABLE twilio_accounts`)
+			goOn = stopped(t, other)
+		}
+		if held && !killed && count(t, s, claimed) >= 3 {
+			killed = true
+			s.Worker(contract.RoleMessaging).Kill9()
+			release()
+			goOn()
+		}
+		return killed
 	}
-	held := false
 	for _, u := range bursts(random, persons, each) {
 		time.Sleep(time.Until(writing.Add(u.after))) // at the people's pace
 		insist(t, s, u.person, u.body)
-		if !held && s.Requests().Creates >= dies {
-			held, release = true, hold(t, s, `LOCK TABLE twilio_accounts`)
-			other.Signal(syscall.SIGSTOP)
-		}
-		if held && !killed && count(t, s, claimed) >= 3 {
-			kill()
-		}
-	}
-	if !killed {
-		t.Error("the worker was not killed: it had too little to do")
-		kill()
+		dying()
 	}
 	wrote := time.Since(writing)
+	testkit.EventuallyTrue(t, soon, "the worker is killed: it had enough to do", dying)
 
 	parked := awaitSettled(t, s, nil)
 	if stored := len(records(t, s)); stored != people*each {

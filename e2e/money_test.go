@@ -46,7 +46,8 @@ func (b bill) cost(source domain.CostSource) string {
 // owner's plan has one.
 func TestAPlanThatIsUsedUp(t *testing.T) {
 	t.Parallel()
-	model := testkit.OpenAI(t, testkit.ModelAnswer{Text: "An answer.", Delay: 3 * time.Second})
+	both := make(chan struct{})
+	model := testkit.OpenAI(t, testkit.ModelAnswer{Text: "An answer.", Until: both})
 	s := testkit.NewStack(t, testkit.Options{Env: model.Env(), Settings: []string{"turn_wait=1h", "turn_messages=100"}})
 	s.Starter("plan", "add", "tiny", "--name", "Tiny", "--quota", "ai_replies=1")
 	s.Starter("subscription", "set", s.OwnerID, "--plan", "tiny")
@@ -54,16 +55,21 @@ func TestAPlanThatIsUsedUp(t *testing.T) {
 	older := s.WorkflowID(s.Say(first, "hello"))
 	testkit.EventuallyTrue(t, soon, "the older one holds the unit", func() bool { return len(model.Calls()) == 1 })
 	newer := s.WorkflowID(s.Say(first, "are you there?"))
+	awaitStored(t, s, newer)
+	close(both)
 	awaitOutcome(t, s, older, "superseded")
 	awaitOutcome(t, s, newer, "replied")
 	model.Script(testkit.ModelAnswer{Text: "An answer."})
+	day := time.Now().UTC().YearDay()
 	for range 2 {
 		awaitOutcome(t, s, s.WorkflowID(s.Say(second, "hello")), "over_quota")
 	}
 	if sent := s.AwaitAnswers(second, 1, soon); !strings.Contains(sent[0].Body, "cannot answer here at the moment") {
 		t.Errorf("told %q", sent[0].Body)
 	}
-	exactly(t, s, second, 1) // once a day
+	if time.Now().UTC().YearDay() == day {
+		exactly(t, s, second, 1) // once a day
+	}
 	s.Starter("subscription", "set", s.OwnerID, "--plan", "unlimited", "--state", "past_due")
 	awaitOutcome(t, s, s.WorkflowID(s.Say(first, "hello?")), "blocked")
 	exactly(t, s, first, 1)
