@@ -33,7 +33,7 @@ test-long: build
 	bin/dev test -tags long ./e2e -run '^TestLong' -count=1 -v -parallel 2 -timeout 45m
 
 fuzz:
-	go test ./internal/twilio -run '^$$' -fuzz FuzzVerify -fuzztime 20s
+	go test ./internal/twilio -run '^$$' -fuzz FuzzVerify -fuzztime 100000x
 
 tools:
 	go build -C tools -o ../bin/ tool
