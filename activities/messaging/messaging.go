@@ -16,6 +16,8 @@
 //     the other. Each is tried once an attempt.
 //   - The POST was written and no clear answer came: unknown; never repeated.
 //   - The worker dies before it records the answer: as after the claim.
+//   - It records "not sent", does not hear that it has, and records it again when the attempt was claimed anew meanwhile: the row keeps what
+//     the later claim made of it.
 package messaging
 
 import (
