@@ -152,6 +152,7 @@ func everyStep(t *testing.T, saw func(activity.Info)) *testsuite.TestWorkflowEnv
 	suite.SetLogger(quiet())
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartTime(time.Now())
+	env.SetTestTimeout(time.Minute)
 	env.SetWorkerOptions(worker.Options{
 		Interceptors: options(contract.RoleBilling, 1, nil).Interceptors, DeadlockDetectionTimeout: time.Minute, // compilers run beside this test
 	})
