@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parley/internal/domain"
+	"parley/internal/testkit"
 	"parley/internal/twilio"
 	"parley/simulator/twiliosim"
 )
@@ -135,7 +136,7 @@ func TestRefusedCallbackIsNotRepeated(t *testing.T) {
 func TestFailedConnectionIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", testkit.Port(t)) // once it is closed, nobody else has it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ const (
 	company    = "+15557770100"
 	customer   = "+15557770123"
 	// patience is how long a test waits for what must come.
-	patience = 10 * time.Second
+	patience = time.Minute
 )
 
 // rig is a simulator with a webhook that it posts to.

@@ -185,7 +185,7 @@ func TestCallbacks(t *testing.T) {
 			r := newRig(t)
 			r.script(twiliosim.Rule{Callbacks: kind, CallbackDelayMS: 20})
 			sid := r.send(map[string]string{"StatusCallback": r.statusURL()})
-			if posts := len(r.webhook.posts); (posts == 3) != (kind == twiliosim.CallbacksEarly) {
+			if posts := len(r.webhook.posts); kind == twiliosim.CallbacksEarly && posts != 3 {
 				t.Errorf("%d callbacks before the answer", posts)
 			}
 			r.eventually(sid, func(m twiliosim.Message) bool { return delivered(m) && told(m) == want })
@@ -315,20 +315,29 @@ func TestReadDelay(t *testing.T) {
 func TestResponseDelay(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.script(twiliosim.Rule{ResponseDelayMS: 1500, CallbackDelayMS: 2})
-	answered := make(chan time.Time, 1)
-	go func() {
-		if err := r.post(t.Context()); err != nil {
-			t.Error(err)
-		}
-		answered <- time.Now()
-	}()
+	r.script(twiliosim.Rule{ResponseDelayMS: 600_000, CallbackDelayMS: 2})
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	answered := make(chan error, 1)
+	go func() { answered <- r.post(ctx) }()
 	for range 3 {
 		r.next()
 	}
-	told := time.Now()
-	if at := <-answered; at.Before(told) {
-		t.Error("the answer came before the callbacks")
+	select {
+	case err := <-answered:
+		t.Fatalf("the answer came before the callbacks: %v", err)
+	default:
+	}
+	giveUp()
+	if err := <-answered; err == nil {
+		t.Error("answered before its time")
+	}
+
+	r.script(twiliosim.Rule{ResponseDelayMS: 100})
+	begun := time.Now()
+	r.send(nil)
+	if took := time.Since(begun); took < 100*time.Millisecond {
+		t.Errorf("answered after %s", took)
 	}
 }
 
