@@ -70,9 +70,9 @@ func TestRunServesWhileItsDependenciesAreAwayAndStopsWhenTold(t *testing.T) {
 		}
 	}
 	listening := map[string]string{"PARLEY_ADMIN_LISTEN": strings.TrimPrefix(admin, "http://")}
-	if err := run(t.Context(), []string{"-healthcheck"}, func(name string) string { return listening[name] }, io.Discard, io.Discard); err != nil {
-		t.Errorf("health check: %v", err)
-	}
+	await(t, "the health check", func() bool { // it has two seconds
+		return run(t.Context(), []string{"-healthcheck"}, func(name string) string { return listening[name] }, io.Discard, io.Discard) == nil
+	})
 
 	stop()
 	select {
@@ -80,7 +80,7 @@ func TestRunServesWhileItsDependenciesAreAwayAndStopsWhenTold(t *testing.T) {
 		if err != nil {
 			t.Errorf("stopped with %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("did not stop")
 	}
 	if text := log.String(); strings.Contains(text, settings["PARLEY_KEYSET"]) {
@@ -156,7 +156,7 @@ func (l *lines) String() string {
 // address waits for a listener to say where it listens.
 func (l *lines) address(t *testing.T, listener string) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		for line := range strings.Lines(l.String()) {
 			var entry struct{ Msg, Listener, Address string }
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening" && entry.Listener == listener {
@@ -164,6 +164,6 @@ func (l *lines) address(t *testing.T, listener string) string {
 			}
 		}
 	}
-	t.Fatalf("no %s listener within 10 s: %s", listener, l.String())
+	t.Fatalf("no %s listener within a minute: %s", listener, l.String())
 	return ""
 }

@@ -81,9 +81,9 @@ func fails(err error) func(context.Context) (domain.Completion, error) {
 	return func(context.Context) (domain.Completion, error) { return domain.Completion{}, err }
 }
 
-func generate(t *testing.T, store *fakeStore, provider *fakeProvider) (contract.Draft, error) {
+func generate(t *testing.T, store *fakeStore, provider *fakeProvider, timeout time.Duration) (contract.Draft, error) {
 	t.Helper()
-	in := contract.GenerateInput{OwnerID: "owner-1", MessageID: "message-1", Timeout: 50 * time.Millisecond}
+	in := contract.GenerateInput{OwnerID: "owner-1", MessageID: "message-1", Timeout: timeout}
 	return reply.New(store, provider, nil).Generate(t.Context(), in)
 }
 
@@ -114,7 +114,7 @@ func TestGenerate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			provider := &fakeProvider{answers: test.answers}
-			got, err := generate(t, &test.store, provider)
+			got, err := generate(t, &test.store, provider, time.Minute)
 			if test.kind == "" && err != nil || test.kind != "" && domain.KindOf(err) != test.kind || got != test.want {
 				t.Errorf("got %+v, %v, want %+v, %q", got, err, test.want, test.kind)
 			}
@@ -122,7 +122,7 @@ func TestGenerate(t *testing.T) {
 				t.Errorf("asked %d times and saved %d, want %d and %d", len(provider.prompts), len(test.store.saved), len(test.answers), test.saved)
 			}
 			for i, prompt := range provider.prompts {
-				if prompt.Instructions != "owner-1" || len(prompt.Turns) != 1 || provider.within[i] <= 0 || provider.within[i] > 50*time.Millisecond {
+				if prompt.Instructions != "owner-1" || len(prompt.Turns) != 1 || provider.within[i] <= 0 || provider.within[i] > time.Minute {
 					t.Errorf("asked with %+v, given %s", prompt, provider.within[i])
 				}
 			}
@@ -139,11 +139,11 @@ func TestGenerate(t *testing.T) {
 func TestGenerateTwice(t *testing.T) {
 	t.Parallel()
 	store, provider := &fakeStore{}, &fakeProvider{answers: []func(context.Context) (domain.Completion, error){says("one"), says("two")}}
-	first, err := generate(t, store, provider)
+	first, err := generate(t, store, provider, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := generate(t, store, provider)
+	second, err := generate(t, store, provider, time.Minute)
 	if err != nil || first != second || len(provider.prompts) != 1 {
 		t.Errorf("first %+v, then %+v, %v, after %d calls of the model", first, second, err, len(provider.prompts))
 	}
@@ -156,7 +156,8 @@ func TestGenerateTimesOut(t *testing.T) {
 		<-ctx.Done()
 		return domain.Completion{}, &domain.Error{Kind: domain.KindUnavailable, Message: "time-out", Err: ctx.Err()}
 	}
-	_, err := generate(t, &fakeStore{}, &fakeProvider{answers: []func(context.Context) (domain.Completion, error){slow}})
+	provider := &fakeProvider{answers: []func(context.Context) (domain.Completion, error){slow}}
+	_, err := generate(t, &fakeStore{}, provider, 50*time.Millisecond)
 	if domain.KindOf(err) != domain.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the provider's time-out", err)
 	}
