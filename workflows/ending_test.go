@@ -88,8 +88,9 @@ func TestCancelledAtEveryStep(t *testing.T) {
 func TestCancelledBesideTheRecording(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.resolveIdentity.fails(domain.Errorf(domain.KindThrottled, "later")) // still waiting for its retry when the cancel comes
-	r.after(500*time.Millisecond, r.env.CancelWorkflow)
+	// Still waiting for its retry when the cancel comes.
+	r.resolveIdentity.fails(&domain.Error{Kind: domain.KindThrottled, Message: "later", RetryAfter: 10 * time.Minute})
+	r.after(time.Minute, r.env.CancelWorkflow)
 	r.wantResult(r.inbound(), contract.MessageResult{MessageID: messageID, Outcome: domain.OutcomeCancelled})
 	r.wantFinish(domain.OutcomeCancelled, "cancelled during identity.Resolve")
 	one(t, &r.recordInbound)

@@ -109,8 +109,8 @@ func TestStatusOfAFlowThatIsOver(t *testing.T) {
 		},
 		"cancelled while it charges": {
 			func(r *rig) {
-				r.settle.fails(domain.Errorf(domain.KindUnavailable, "no database")) // its retry comes a second later
-				r.after(500*time.Millisecond, r.env.CancelWorkflow)
+				r.settle.fails(&domain.Error{Kind: domain.KindUnavailable, Message: "no database", RetryAfter: 10 * time.Minute})
+				r.after(time.Minute, r.env.CancelWorkflow)
 			},
 			before + "messaging.Send=done billing.Settle=ended delivery=ended persistence.Finish=done", "billing.Settle", "cancelled during delivery",
 		},
