@@ -3,6 +3,7 @@ package testkit
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -66,17 +68,25 @@ func emptyNamespace(t testing.TB, address string) Namespace {
 func BareTemporal(t testing.TB) Namespace {
 	t.Helper()
 	n := EmptyTemporal(t)
-	if err := n.create(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := n.create(ctx); err != nil {
 		t.Fatalf("testkit: temporal: namespace %s: %v", n.Name, err)
 	}
 	return n
 }
 
+// create makes the namespace, whose name nobody else has: where it exists already, a busy server made it and did not say so in time.
 func (n Namespace) create(ctx context.Context) error {
-	_, err := n.Client.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
-		Namespace: n.Name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
+	return until(ctx, func() error {
+		_, err := n.Client.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
+			Namespace: n.Name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
+		})
+		if _, exists := errors.AsType[*serviceerror.NamespaceAlreadyExists](err); exists {
+			return nil
+		}
+		return err
 	})
-	return err
 }
 
 // encrypted returns a client of the namespace that reads and writes as the processes with a payload keyset do.
