@@ -18,6 +18,7 @@ type step[In, Out any] struct {
 	book    *book
 	name    string
 	answers func(n int, in In) (Out, error) // n: the how manieth call it is, from 1
+	held    func(context.Context)           // what every call waits for before its answer, if anything
 	inputs  []In
 }
 
@@ -54,6 +55,9 @@ func (s *step[In, Out]) run(ctx context.Context, in In) (Out, error) {
 	s.book.calls = append(s.book.calls, s.name)
 	s.book.infos[s.name] = activity.GetInfo(ctx)
 	s.book.mu.Unlock()
+	if s.held != nil {
+		s.held(ctx)
+	}
 	return s.answers(n, in)
 }
 
