@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -181,9 +180,10 @@ func resetTo(t *testing.T, s *testkit.Stack, workflowID string, which func(tasks
 	if tasks == nil {
 		t.Fatalf("%s has had no task yet", workflowID)
 	}
+	task := which(tasks)
 	_, err := s.Temporal.Client.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace: s.Temporal.Name, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflowID},
-		Reason: "a test", WorkflowTaskFinishEventId: which(tasks), RequestId: uuid.NewString(),
+		Reason: "a test", WorkflowTaskFinishEventId: task, RequestId: fmt.Sprintf("%s/%d", workflowID, task),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ func TestResolve(t *testing.T) {
 		"a WhatsApp id":  {address: "whatsapp:US.1234", asked: id},
 		"both":           {address: "whatsapp:+15550100002", other: id.String(), asked: domain.Address{Channel: domain.ChannelWhatsApp, Value: "+15550100002"}, askedOther: &id},
 		"no database":    {address: "+15550100002", err: domain.Errorf(domain.KindUnavailable, "down"), kind: domain.KindUnavailable, asked: domain.Address{Channel: domain.ChannelSMS, Value: "+15550100002"}},
-		"not an address": {address: "nobody at all!", kind: domain.KindInvalid},
+		"not an address": {address: "fax:1", kind: domain.KindInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
