@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,15 +29,23 @@ func (d *dev) test(ctx context.Context, args []string) error {
 
 	// Tests wait for processes more than they compute, so twice as many run at once as go test would have it. Of two such flags the last holds.
 	atOnce := strconv.Itoa(2 * runtime.GOMAXPROCS(0))
-	tests := exec.CommandContext(ctx, "go", append([]string{"test", "-parallel", atOnce}, args...)...)
-	tests.Dir, tests.Stdout, tests.Stderr = d.checkout, d.out.stdout, d.out.stderr
-	tests.Env = append(os.Environ(), localstack.TestDatabaseVariable+"="+database, localstack.TemporalVariable+"="+temporal)
-	tests.Cancel = func() error { return tests.Process.Signal(syscall.SIGINT) }
-	tests.WaitDelay = 10 * time.Second
-	if err := tests.Run(); tests.ProcessState != nil && tests.ProcessState.ExitCode() > 0 {
-		return exitStatus(tests.ProcessState.ExitCode()) // go test has said what failed
-	} else if err != nil {
+	work, err := os.MkdirTemp("", "parley-test-")
+	if err != nil {
 		return err
+	}
+	tests, err := d.guard.Start(localstack.Command{
+		Path: "go", Args: append([]string{"test", "-parallel", atOnce}, args...), Dir: d.checkout,
+		Env: append(os.Environ(), localstack.TestDatabaseVariable+"="+database, localstack.TemporalVariable+"="+temporal, "GOTMPDIR="+work),
+		// Go would wait for the tests, which are not to end by themselves.
+		Grace: time.Second, Remove: work,
+		Output: func(line string) { d.out.write(d.out.stdout, line) }, Errors: func(line string) { d.out.write(d.out.stderr, line) },
+	})
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(work))
+	}
+	defer context.AfterFunc(ctx, tests.Stop)()
+	if code := tests.ExitCode(); code != 0 {
+		return exitStatus(code) // go test has said what failed
 	}
 	return nil
 }

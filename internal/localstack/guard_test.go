@@ -1,9 +1,12 @@
 package localstack_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -114,6 +117,71 @@ func TestAGuardThatIsKilledTakesItsProcessAlong(t *testing.T) {
 	if err := gone(process.Pid()); err != nil {
 		t.Error(err)
 	}
+}
+
+// A starter that is killed with its whole group, or that ran under go test and was not: what it started ends.
+func TestWhatAStarterStartedEndsWithIt(t *testing.T) {
+	t.Parallel()
+	g := guard(t)
+	for name, c := range map[string]struct {
+		args []string
+		kill func(pid int) error
+	}{
+		"killed with its group":      {[]string{os.Args[0], "-test.run=^TestStarter$", "-test.v"}, func(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }},
+		"a test, and dev is killed":  {[]string{g.Dev, "test", "./internal/localstack", "-run", "^TestStarter$", "-v", "-count=1"}, func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }},
+		"a test, and dev is stopped": {[]string{g.Dev, "test", "./internal/localstack", "-run", "^TestStarter$", "-v", "-count=1"}, func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			starter := exec.CommandContext(t.Context(), c.args[0], c.args[1:]...)
+			starter.Env, starter.SysProcAttr = append(os.Environ(), starterVariable+"=1"), &syscall.SysProcAttr{Setpgid: true}
+			out, err := starter.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := starter.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var pids []int
+			lines := bufio.NewScanner(out)
+			for pids == nil && lines.Scan() {
+				if text, ours := strings.CutPrefix(lines.Text(), startedLine); ours {
+					var test, child int
+					if _, err := fmt.Sscan(text, &test, &child); err != nil {
+						t.Fatal(err)
+					}
+					pids = []int{test, child}
+				}
+			}
+			if pids == nil {
+				t.Fatal("it started nothing")
+			}
+			if err := c.kill(starter.Process.Pid); err != nil {
+				t.Fatal(err)
+			}
+			_ = starter.Wait() // it was killed
+			for _, pid := range pids {
+				if err := gone(pid); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+const (
+	starterVariable = "PARLEY_TEST_STARTER"
+	startedLine     = "started "
+)
+
+// TestStarter is the starter of TestWhatAStarterStartedEndsWithIt: it prints its own process id and its child's, and waits for its end.
+func TestStarter(t *testing.T) { //nolint:paralleltest // it runs alone, in a process of its own
+	if os.Getenv(starterVariable) == "" {
+		t.Skip("it is a part of another test")
+	}
+	process := script(t, guard(t), `echo ready; exec sleep 600`, nil)
+	fmt.Printf("%s%d %d\n", startedLine, os.Getpid(), process.Pid())
+	<-process.Ended()
 }
 
 func TestTerminalSignalsDoNotReachThroughAGuard(t *testing.T) {

@@ -68,6 +68,7 @@ func (g Guard) Start(c Command) (*Process, error) {
 	}
 	cmd := exec.Command(g.Dev, append([]string{"guard"}, order.flags()...)...)
 	cmd.Env, cmd.Dir = c.Env, c.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // who kills the whole group of the starter leaves the guard, to clean up
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes.hold.read, pipes.output.write, pipes.output.write
 	if c.Errors != nil {
 		cmd.Stderr = pipes.errors.write
