@@ -40,7 +40,7 @@ type ResolveAccountResult struct {
 	UnknownPeople UnknownPeople `json:"unknown_people,omitempty"` // what becomes of their messages
 }
 
-// KeepUnroutedInput is an inbound message that has no owner. Key: (Received.AccountSid, Received.MessageSid).
+// KeepUnroutedInput is an inbound message that has no owner, or could not be stored. Key: (Received.AccountSid, Received.MessageSid).
 type KeepUnroutedInput struct {
 	Received Received `json:"received"`
 	Reason   string   `json:"reason"` // why it has none

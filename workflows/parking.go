@@ -83,8 +83,8 @@ func (f *flow) markMessage(ctx workflow.Context, park contract.Park) {
 	}
 }
 
-// keepUnrouted has an inbound message that nobody owns kept in the database, once, from where operators start it again though its flow be gone.
-// One that has an owner is stored as the owner's.
+// keepUnrouted has an inbound message that is not stored kept in the database, once, from where operators start it again though its flow be gone:
+// nobody owns it, or storing it as its owner's failed.
 func (f *flow) keepUnrouted(ctx workflow.Context, reason string) {
 	if f.unstored == nil {
 		return

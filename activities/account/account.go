@@ -19,7 +19,7 @@ type Directory interface {
 	Settings(ctx context.Context, ownerID string) (domain.Settings, error)
 }
 
-// Unrouted keeps messages that have no owner.
+// Unrouted keeps messages that have no owner, or could not be stored.
 type Unrouted interface {
 	Keep(ctx context.Context, received domain.Received, reason string) error
 }
@@ -83,7 +83,7 @@ func orService(service string) string {
 	return " or " + service
 }
 
-// KeepUnrouted keeps an inbound message that has no owner, for as long as it is not stored as an owner's. Key: (account, message sid).
+// KeepUnrouted keeps an inbound message that has no owner or could not be stored, for as long as it is not stored as an owner's. Key: (account, message sid).
 func (a *Activities) KeepUnrouted(ctx context.Context, in contract.KeepUnroutedInput) (contract.Nothing, error) {
 	return contract.Nothing{}, a.unrouted.Keep(ctx, in.Received, in.Reason)
 }

@@ -2,7 +2,7 @@ package domain
 
 import "time"
 
-// Unrouted is an inbound message that has no owner yet, and that is stored nowhere else but in its flow.
+// Unrouted is an inbound message that has no owner yet, or could not be stored as its owner's, and that is stored nowhere else but in its flow.
 type Unrouted struct {
 	AccountSid string
 	MessageSid string

@@ -78,8 +78,8 @@ func RunGuard(args []string) int {
 		return 2
 	}
 
-	// What Ctrl-C and a closed terminal mean is the starter's decision. Caught and dropped, not ignored: an ignored signal would be inherited by the child. SIGPIPE:
-	// the starter may be gone together with the pipe that is this process's stderr.
+	// What Ctrl-C and a closed terminal mean is the starter's decision. Caught and dropped, not ignored: an ignored signal
+	// would be inherited by the child. SIGPIPE: the starter may be gone together with the pipe that is this process's stderr.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTSTP, syscall.SIGPIPE)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)

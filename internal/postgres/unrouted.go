@@ -9,8 +9,8 @@ import (
 	"parley/internal/domain"
 )
 
-// Unrouted keeps inbound messages that have no owner, whatever becomes of their flows. RecordInbound removes a message in the transaction that
-// stores it: what is left here waits for an operator.
+// Unrouted keeps inbound messages that have no owner, or could not be stored as their owner's, whatever becomes of their flows. RecordInbound
+// removes a message in the transaction that stores it: what is left here waits for an operator.
 type Unrouted struct {
 	pool   *pgxpool.Pool
 	cipher Cipher
@@ -19,7 +19,7 @@ type Unrouted struct {
 // NewUnrouted returns the unrouted messages over a pool.
 func NewUnrouted(pool *pgxpool.Pool, cipher Cipher) *Unrouted { return &Unrouted{pool, cipher} }
 
-// Keep keeps a message, with the latest reason why it has no owner. Key: (AccountSid, MessageSid); one that is stored is not kept.
+// Keep keeps a message, with the latest reason why it is not stored. Key: (AccountSid, MessageSid); one that is stored is not kept.
 func (u *Unrouted) Keep(ctx context.Context, received domain.Received, reason string) error {
 	ciphertext, err := sealReceived(u.cipher, unroutedReceived(), received)
 	if err != nil {

@@ -142,12 +142,14 @@ func (e *edge) handle(path, base string, process func(context.Context, *request)
 		// Who hangs up early gets what was asked for all the same: half a start helps nobody. Every step has its own bound.
 		ctx := context.WithoutCancel(c.Request.Context())
 		r := &request{path: path, url: base + c.Request.RequestURI}
+		status := http.StatusInternalServerError // of a defect of ours, which panicked answers
+		defer func() { e.counts.request(ctx, r.path, status, r.verified) }()
 		if err := e.process(ctx, c, r, process); err != nil {
 			e.refuse(ctx, c, r, err)
 		} else {
 			answer(c)
 		}
-		e.counts.request(ctx, r.path, c.Writer.Status(), r.verified)
+		status = c.Writer.Status()
 	}
 }
 
@@ -234,5 +236,4 @@ func (e *edge) logRefusal(ctx context.Context, r *request, status, spared int, e
 func (e *edge) panicked(c *gin.Context, recovered any) {
 	e.logger.ErrorContext(c.Request.Context(), "handler panicked", "path", c.FullPath(), "panic_type", fmt.Sprintf("%T", recovered), "stack", string(debug.Stack()))
 	c.AbortWithStatus(http.StatusInternalServerError)
-	e.counts.request(c.Request.Context(), c.FullPath(), http.StatusInternalServerError, false)
 }
